@@ -1,0 +1,18 @@
+// Package raftfsm is the replicated store: it takes requests to the log and applies what comes back.
+//
+// The way of a write: a Submission (one connection's run of requests) waits in the proposer, is sealed
+// with others into a batch, becomes one log entry here or at the leader (forward.go), is applied on
+// every member (machine.go), and is finished where it came from. The way of a read: join a Round of
+// the barrier, then read the Store.
+//
+// Types to know: Engine (the whole), Submission, Round, Header and the codec (codec.go draws the log
+// format), machine (apply), SnapshotHeader (snapshot.go draws the file format).
+//
+// Goroutines, all owned by Engine, whose Close waits for them: proposer (and one short-lived one per
+// batch in flight on the leader), barrier, leadership, expiry, and the compactor's two. Apply runs on
+// raft's goroutine. Locks: proposer, barrier and compactor have one each, held for a few steps; none
+// is held while another is taken, except the store's own inside Update.
+//
+// The package refuses to know commands or connections, and to answer from anything but the log: no
+// reply is given before the entry is applied here.
+package raftfsm

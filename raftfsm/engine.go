@@ -1,0 +1,216 @@
+package raftfsm
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/mvcc"
+)
+
+// Config is what New needs. Zero fields have the defaults named beside them.
+type Config struct {
+	Name       string // of this member
+	ClientAddr string // advertised address of its client port, replicated
+
+	RequestTimeout   time.Duration // 5 s
+	MaxRequestBytes  int64         // 8 MiB: one submission in the log
+	QuotaBytes       int64         // 2 GiB of live state
+	HistoryBytes     int64         // 256 MiB of superseded records
+	HistoryAge       time.Duration // 1 h
+	DiskReserveBytes int64         // 128 MiB: below that no writes
+	Clock            func() time.Time
+	Logger           *slog.Logger
+	Stats            *Stats
+}
+
+func (c Config) withDefaults() Config {
+	c.RequestTimeout = or(c.RequestTimeout, 5*time.Second)
+	c.MaxRequestBytes = or(c.MaxRequestBytes, 8<<20)
+	c.QuotaBytes = or(c.QuotaBytes, 2<<30)
+	c.HistoryBytes = or(c.HistoryBytes, 256<<20)
+	c.HistoryAge = or(c.HistoryAge, time.Hour)
+	c.DiskReserveBytes = or(c.DiskReserveBytes, 128<<20)
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Stats == nil {
+		c.Stats = &Stats{}
+	}
+	return c
+}
+
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Limits of a batch and of what waits. A batch is one log entry.
+const (
+	entryBytes    = 512 << 10
+	entryRequests = 4096
+	maxInflight   = 16
+	queueBytes    = 64 << 20
+	entrySlack    = 1 << 20 // a request is a little longer in the log than on the wire
+)
+
+// Engine is the replicated store of one member. All methods are safe for concurrent use, except where
+// they say otherwise.
+type Engine struct {
+	cfg     Config
+	log     *slog.Logger
+	stats   *Stats
+	machine *machine
+
+	node      *cluster.Node // set by Start
+	running   atomic.Bool   // node is set: entries are applied before that, too
+	proposer  *proposer
+	barrier   *barrier
+	compactor *compactor
+
+	diskFree    atomic.Int64
+	introducing *Submission // of the leadership goroutine
+	readyOnce   sync.Once
+	readyCh     chan struct{}
+	stop        chan struct{}
+	wg          sync.WaitGroup
+}
+
+// New returns an engine whose state machine can be given to cluster.Open. Start makes it run.
+func New(cfg Config) *Engine {
+	cfg = cfg.withDefaults()
+	e := &Engine{
+		cfg: cfg, log: cfg.Logger, stats: cfg.Stats, machine: newMachine(cfg.Stats),
+		readyCh: make(chan struct{}), stop: make(chan struct{}),
+	}
+	e.diskFree.Store(-1)
+	e.compactor = newCompactor(e)
+	e.proposer = &proposer{
+		origin: rand.Uint64(), kick: make(chan struct{}, 1), stop: make(chan struct{}),
+		stats: cfg.Stats, ready: &e.machine.ready, now: e.Now,
+		limits: limits{
+			timeout: cfg.RequestTimeout, entryBytes: entryBytes, entryRequests: entryRequests,
+			maxRequest: int(cfg.MaxRequestBytes) + entrySlack, inflight: maxInflight, queueBytes: queueBytes,
+		},
+	}
+	e.barrier = &barrier{
+		ready: &e.machine.ready, applied: &e.machine.applied, now: e.Now, timeout: cfg.RequestTimeout,
+		stats: cfg.Stats, kick: make(chan struct{}, 1), reached: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	e.machine.hooks = hooks{
+		claim: e.claim, newTerm: e.newTerm, advanced: e.barrier.advanced, foreign: e.foreign,
+		compacted: e.compactor.compacted, restored: e.restored,
+	}
+	return e
+}
+
+// FSM returns the state machine for cluster.Config.
+func (e *Engine) FSM() raft.BatchingFSM { return e.machine }
+
+// VerifySnapshot is the function VerifySnapshot, for cluster.Config.
+func (e *Engine) VerifySnapshot(r io.Reader) error { return VerifySnapshot(r) }
+
+// OnStored is the group-commit clock, for cluster.Config. It does not block.
+func (e *Engine) OnStored() { e.proposer.onStored() }
+
+// Start runs the engine on a node that was opened with this engine's FSM.
+func (e *Engine) Start(node *cluster.Node) {
+	e.node, e.proposer.node, e.barrier.node = node, node, node
+	e.running.Store(true)
+	node.Handle(kindForward, e.proposer.receive)
+	node.Handle(kindReadIndex, e.barrier.answer)
+	node.Handle(kindStatus, e.answerStatus)
+	e.proposer.wg.Add(1)
+	go e.proposer.run()
+	e.barrier.wg.Add(1)
+	go e.barrier.run()
+	for _, loop := range []func(){e.leadership, e.expiry, e.compactor.decide, e.compactor.remove} {
+		e.wg.Add(1)
+		go loop()
+	}
+}
+
+// Close takes no more writes, waits until those taken are answered (at most until ctx is done), and
+// ends all goroutines. The node must be closed after it.
+func (e *Engine) Close(ctx context.Context) {
+	e.proposer.drain(ctx.Done())
+	close(e.stop)
+	e.barrier.close()
+	e.proposer.close()
+	e.wg.Wait()
+}
+
+// Release frees the store. REQUIRES: the node is closed.
+func (e *Engine) Release() { e.machine.store.Close() }
+
+// Ready is closed once a leader is known and this member has applied the start of its term.
+func (e *Engine) Ready() <-chan struct{} { return e.readyCh }
+
+// Submit queues s; Done follows. REQUIRES: s.Len() > 0 and Start was called.
+func (e *Engine) Submit(s *Submission) { e.proposer.submit(s) }
+
+// Barrier joins a round that starts after this call. REQUIRES: Start was called.
+func (e *Engine) Barrier() *Round {
+	if p, ok := e.barrier.immediate(); ok {
+		return &Round{done: closedChan, point: p}
+	}
+	return e.barrier.join(nil)
+}
+
+// Store returns the store; it is the same for the engine's life.
+func (e *Engine) Store() *mvcc.Store { return e.machine.store }
+
+// Stats returns the counters.
+func (e *Engine) Stats() *Stats { return e.stats }
+
+// Compacted returns a channel that is closed when the history compacted so far has been removed from
+// memory here; nil if it has been already.
+func (e *Engine) Compacted() <-chan struct{} { return e.compactor.done() }
+
+// AcceptsWrites returns nil, or why writes that grow the state are refused now.
+func (e *Engine) AcceptsWrites() error {
+	if e.machine.store.StateBytes() > e.cfg.QuotaBytes {
+		return ErrQuota
+	}
+	if free := e.diskFree.Load(); free >= 0 && free < e.cfg.DiskReserveBytes {
+		return ErrDiskFull
+	}
+	return nil
+}
+
+func (e *Engine) claim(h Header) *batch {
+	if h.Origin != e.proposer.origin {
+		return nil
+	}
+	return e.proposer.claim(h.Batch, h.Term)
+}
+
+func (e *Engine) newTerm(term cluster.Term) { e.proposer.newTerm(term) }
+
+// foreign hurries the commit of another member's batch to that member, which waits for it.
+func (e *Engine) foreign(origin uint64, index uint64) {
+	if !e.running.Load() || !e.node.IsLeader() {
+		return
+	}
+	if from := e.proposer.forwarder(origin); from != 0 {
+		e.node.Nudge(from, cluster.Index(index))
+	}
+}
+
+func (e *Engine) restored() {
+	e.proposer.abandon()
+	e.compactor.compacted()
+}

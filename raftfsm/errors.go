@@ -1,0 +1,34 @@
+package raftfsm
+
+import "errors"
+
+// The fate of a submission or of a read-barrier round. Each says whether something may have been
+// done: only ErrUncertain leaves a doubt.
+var (
+	// ErrNoLeader: no leader was known, or none took the batch, within the request timeout. Definitely not done.
+	ErrNoLeader = errors.New("no leader is known")
+	// ErrBusy: too many bytes wait to be written, or they waited for longer than the request timeout. Definitely not done.
+	ErrBusy = errors.New("too many writes are waiting")
+	// ErrTooLarge: the requests exceed the limit of one log entry. Definitely not done.
+	ErrTooLarge = errors.New("request is too large")
+	// ErrClosed: the engine is closing and has not proposed the requests. Definitely not done.
+	ErrClosed = errors.New("node is shutting down")
+	// ErrUncertain: the requests were proposed and their outcome did not show within the request timeout.
+	ErrUncertain = errors.New("outcome unknown")
+)
+
+// Why a node takes no writes that grow its state. Reads, deletes and compaction go on.
+var (
+	// ErrQuota: the live state is larger than the quota.
+	ErrQuota = errors.New("memory quota reached")
+	// ErrDiskFull: the file system of the data directory has less free space than the reserve.
+	ErrDiskFull = errors.New("disk is nearly full")
+)
+
+// Errors of the formats.
+var (
+	// ErrCodec: a log entry cannot be decoded.
+	ErrCodec = errors.New("bad log entry")
+	// ErrSnapshot: a snapshot cannot be read; the text names the offset.
+	ErrSnapshot = errors.New("bad snapshot")
+)

@@ -1,0 +1,73 @@
+package raftfsm
+
+import (
+	"time"
+
+	"github.com/redkeep/redkeep/mvcc"
+)
+
+// Expiry: a key whose deadline has passed ends by an entry in the log, never by a clock alone.
+//
+// Idea. The leader asks the deadline index what is due by its clock and proposes it in batches; each
+// key carries the mod_revision it was seen at, so a key written meanwhile stays. The loop sleeps until
+// the next deadline, at most a tick, and takes one batch at a time, so that expiring a million keys
+// shares the log with everybody else. A key that a transaction touches past its deadline is ended by
+// that transaction; one that a linearizable read meets is ended first, at that reader's request.
+//
+// Rejected: hiding by the reader's clock (two members disagree), and buntdb's own TTL (it reads the
+// clock while it applies). Drawback: between deadline and entry the key still counts in DBSIZE.
+const (
+	expiryTick  = 100 * time.Millisecond
+	expiryBatch = 1000 // keys per request
+)
+
+func (e *Engine) expiry() {
+	defer e.wg.Done()
+	sub := e.NewSubmission()
+	timer := time.NewTimer(expiryTick)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-e.stop:
+			return
+		}
+		for e.leading() && e.expireDue(sub) {
+		}
+		timer.Reset(e.untilNext())
+	}
+}
+
+// leading reports whether this node leads a term that has started.
+func (e *Engine) leading() bool {
+	return e.node.IsLeader() && e.machine.ready.Load() == uint64(e.node.Term())
+}
+
+// expireDue ends one batch of due keys; more tells that there may be others.
+func (e *Engine) expireDue(sub *Submission) (more bool) {
+	due := e.machine.deadlines.Due(e.Now(), expiryBatch)
+	if len(due) == 0 {
+		return false
+	}
+	sub.AddExpire(due)
+	e.Submit(sub)
+	<-sub.Done() // comes within the request timeout, and when the engine closes
+	failed := sub.Err() != nil
+	sub.Reset()
+	return !failed && len(due) == expiryBatch
+}
+
+// untilNext returns how long to sleep: to the next deadline, but 1 ms at least and a tick at most.
+func (e *Engine) untilNext() time.Duration {
+	next := e.machine.deadlines.Next()
+	if next == 0 {
+		return expiryTick
+	}
+	return min(max(time.Duration(next-e.Now())*time.Millisecond, time.Millisecond), expiryTick)
+}
+
+// Now returns this node's clock, never behind the last stamp applied. It is what reads without a
+// barrier hide expired keys by, and what a leader stamps.
+func (e *Engine) Now() mvcc.UnixMilli {
+	return max(mvcc.UnixMilli(e.cfg.Clock().UnixMilli()), mvcc.UnixMilli(e.machine.clock.Load()))
+}

@@ -1,0 +1,247 @@
+package raftfsm
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/lease"
+	"github.com/redkeep/redkeep/mvcc"
+)
+
+// machine is the replicated state machine: it applies committed entries, in order, on raft's FSM
+// goroutine, which is the only writer of everything here.
+//
+// Invariants.
+//  1. What an entry does follows from the entry and the state alone: time is the entry's stamp, never
+//     behind an earlier one; nothing reads a clock, draws a number or ranges over a map.
+//  2. A submission is finished after its entry is visible in the store.
+//  3. applied never runs ahead of the state.
+//
+// A user's mistake is a result. An entry that cannot be decoded means that members could drift apart:
+// that is a panic with its index, and the node stops.
+type machine struct {
+	store     *mvcc.Store
+	deadlines *lease.Deadlines
+	hooks     hooks
+	stats     *Stats
+
+	applied atomic.Uint64 // index of the last entry that is visible in the store
+	clock   atomic.Int64  // the largest stamp applied
+	ready   atomic.Uint64 // term of the last LeaderStart applied
+
+	members atomic.Pointer[[]memberRecord] // by id; replaced, never changed
+	term    cluster.Term                   // of the last entry
+	txn     mvcc.Txn                       // scratch
+	expired []mvcc.ExpireKey               // scratch
+}
+
+// hooks are how the machine reaches the parts that wait for it. They run on its goroutine and must not block.
+type hooks struct {
+	claim     func(h Header) *batch             // this node's own batch, once
+	newTerm   func(term cluster.Term)           // a LeaderStart was applied
+	advanced  func(index cluster.Index)         // entries up to index are visible
+	foreign   func(origin uint64, index uint64) // another node's batch was applied
+	compacted func()                            // there will be garbage once the entry is applied
+	restored  func()                            // the whole state was replaced
+}
+
+func newMachine(stats *Stats) *machine {
+	m := &machine{store: mvcc.New(), deadlines: lease.NewDeadlines(), stats: stats}
+	m.members.Store(&[]memberRecord{})
+	return m
+}
+
+// Apply implements raft.FSM.
+func (m *machine) Apply(l *raft.Log) any { return m.ApplyBatch([]*raft.Log{l})[0] }
+
+// ApplyBatch implements raft.BatchingFSM.
+func (m *machine) ApplyBatch(logs []*raft.Log) []any {
+	start := time.Now() // for the metric only: nothing applied depends on it
+	for _, l := range logs {
+		if l.Type == raft.LogCommand {
+			m.apply(l)
+		}
+		m.term = cluster.Term(l.Term)
+		m.applied.Store(l.Index)
+	}
+	m.hooks.advanced(cluster.Index(logs[len(logs)-1].Index))
+	m.stats.applied(len(logs), time.Since(start))
+	return make([]any, len(logs))
+}
+
+// apply applies one entry.
+func (m *machine) apply(l *raft.Log) {
+	h, requests, err := readHeader(l.Data)
+	if err != nil {
+		panic(fmt.Sprintf("entry %d of term %d: %v", l.Index, l.Term, err))
+	}
+	if uint64(h.Term) != l.Term {
+		return // void: the leader it was meant for had lost its term
+	}
+	m.clock.Store(max(m.clock.Load(), int64(h.Time)))
+	own := m.hooks.claim(h)
+	results := newFiller(own)
+	r := reader{b: requests}
+	events := m.store.Update(mvcc.UnixMilli(m.clock.Load()), func(b *mvcc.Batch) {
+		for kind, body, more := r.request(); more; kind, body, more = r.request() {
+			m.request(b, kind, &body, results.next())
+			if err := body.end(); err != nil {
+				panic(fmt.Sprintf("entry %d, request kind %d: %v", l.Index, kind, err))
+			}
+		}
+	})
+	if err := r.end(); err != nil {
+		panic(fmt.Sprintf("entry %d: %v", l.Index, err))
+	}
+	m.observe(events)
+	m.applied.Store(l.Index)
+	m.announce(l, h, own)
+}
+
+// request applies one request; res is nil where nobody waits for the result.
+func (m *machine) request(b *mvcc.Batch, kind RequestKind, body *reader, res *mvcc.Result) {
+	switch kind {
+	case ReqTxn:
+		body.txn(&m.txn, 1)
+		if body.err == nil {
+			b.Txn(&m.txn, res)
+		}
+	case ReqExpire:
+		m.expired = body.expire(m.expired)
+		b.Expire(m.expired)
+	case ReqCompact:
+		m.compact(b, body.revision(), res)
+	case ReqMember:
+		m.setMember(body.member().clone())
+	case ReqLeaderStart:
+		body.u64()
+	default:
+		body.fail("unknown kind: the log was written by a newer version")
+	}
+}
+
+func (m *machine) compact(b *mvcc.Batch, rev mvcc.Revision, res *mvcc.Result) {
+	err := b.Compact(rev)
+	if err == nil {
+		m.hooks.compacted()
+	}
+	if res != nil {
+		res.Revision = b.Revision()
+		res.Ops = append(res.Ops[:0], mvcc.OpResult{Err: err})
+	}
+}
+
+// setMember replaces the record of one member in the list, which readers hold without a lock.
+func (m *machine) setMember(rec memberRecord) {
+	byID := map[cluster.MemberID]memberRecord{rec.ID: rec}
+	for _, old := range *m.members.Load() {
+		if old.ID != rec.ID {
+			byID[old.ID] = old
+		}
+	}
+	list := make([]memberRecord, 0, len(byID))
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		list = append(list, byID[id])
+	}
+	m.members.Store(&list)
+}
+
+// observe keeps the indexes that follow the store.
+func (m *machine) observe(events []mvcc.Event) {
+	m.deadlines.Observe(events)
+	for i := range events {
+		if events[i].Record.Kind() == mvcc.KindExpire {
+			m.stats.Expired.Add(1)
+		}
+	}
+}
+
+// announce tells those who wait for this entry.
+func (m *machine) announce(l *raft.Log, h Header, own *batch) {
+	if own != nil {
+		finishAll(own.subs, nil)
+	} else {
+		m.hooks.foreign(h.Origin, l.Index)
+	}
+	kind := RequestKind(0)
+	if len(l.Data) > headerSize {
+		kind = RequestKind(l.Data[headerSize])
+	}
+	if kind == ReqLeaderStart {
+		m.ready.Store(l.Term)
+		m.hooks.newTerm(cluster.Term(l.Term))
+	}
+}
+
+// Snapshot implements raft.FSM. It captures the state in constant time; Persist streams it later.
+func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
+	pin := m.store.Pin()
+	return &snapshot{pin: pin, header: m.snapshotHeader(pin), members: *m.members.Load()}, nil
+}
+
+func (m *machine) snapshotHeader(pin *mvcc.Pin) SnapshotHeader {
+	return SnapshotHeader{
+		Revision: pin.Revision, CompactRevision: pin.CompactRevision, Records: pin.Records, Keys: pin.Keys,
+		Hash: pin.Hash, Applied: cluster.Index(m.applied.Load()), Term: m.term,
+		Ready: cluster.Term(m.ready.Load()), Clock: mvcc.UnixMilli(m.clock.Load()),
+	}
+}
+
+// Restore implements raft.FSM: it builds the state aside and swaps it in.
+func (m *machine) Restore(in io.ReadCloser) error {
+	defer in.Close()
+	fresh, deadlines, err := readState(in)
+	if err != nil {
+		return err
+	}
+	m.store.Replace(fresh.store)
+	m.deadlines.Replace(deadlines)
+	m.members.Store(&fresh.members)
+	m.term = fresh.header.Term
+	m.applied.Store(uint64(fresh.header.Applied))
+	m.clock.Store(max(m.clock.Load(), int64(fresh.header.Clock)))
+	m.ready.Store(uint64(fresh.header.Ready))
+	m.hooks.restored()
+	return nil
+}
+
+// filler hands out the places for results, in the order of the requests of a batch.
+type filler struct {
+	batch  *batch
+	sub, i int
+}
+
+func newFiller(b *batch) filler {
+	f := filler{batch: b}
+	if b != nil {
+		for _, s := range b.subs {
+			if s != nil {
+				s.prepare()
+			}
+		}
+	}
+	return f
+}
+
+// next returns the place for the next request's result; nil where nobody waits for it.
+func (f *filler) next() *mvcc.Result {
+	if f.batch == nil {
+		return nil
+	}
+	for f.i == f.batch.counts[f.sub] {
+		f.sub, f.i = f.sub+1, 0
+	}
+	f.i++
+	s := f.batch.subs[f.sub]
+	if s == nil {
+		return nil
+	}
+	return &s.results[f.i-1]
+}

@@ -1,0 +1,425 @@
+package raftfsm
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/mvcc"
+)
+
+// The proposer turns submissions into log entries: group commit.
+//
+// Idea. Connections put submissions into a queue. One goroutine seals everything that waits into one
+// batch and hands it to raft, or to the leader if this node follows. The clock of the sealing is the
+// disk: the next batch is sealed when the previous one has been stored here, so under load a batch
+// holds what came in during one sync, and an idle node seals at once. Results do not travel: this
+// node applies the same log, meets its own batch (origin and number), and fills the submissions.
+//
+// Invariants.
+//  1. A batch carries the term it is meant for. In an entry of another term it is void, on every
+//     member. A batch is sealed only in a term whose LeaderStart this node has applied.
+//  2. So when the LeaderStart of a later term is applied, each batch of an earlier term that is still
+//     in flight is definitely not done. Its submissions go back to the head of the queue, in order.
+//  3. A batch refused by raft or by the leader is definitely not done either. Its submissions go back
+//     to the queue only if no later batch is in flight; else they fail, because going back would
+//     turn the order of one connection's writes around.
+//  4. A follower has at most one batch on the way to the leader that is not acknowledged. It repeats
+//     that one under its own number until it is answered; the leader takes a number once (forward.go).
+//  5. A submission is finished exactly once: by the state machine, which claims a batch before it
+//     writes results, or by the clock here, which takes the submission out of the batch first. Both
+//     hold the lock for that step.
+//  6. Only a submission that timed out in flight is uncertain. (Or one whose entry came inside an
+//     installed snapshot, where its result is lost.)
+//
+// Rejected: one raft entry per command (each costs 10 to 20 microseconds of encoding and futures on
+// every member), and waiting a little for company (it taxes the idle case and the disk already is the
+// better clock). Drawback: a batch shares one fate, so one lost batch makes up to 4096 requests
+// uncertain at a time.
+type proposer struct {
+	node   *cluster.Node
+	limits limits
+	origin uint64
+	kick   chan struct{}
+	stop   chan struct{}
+	wg     sync.WaitGroup
+	stats  *Stats
+
+	ready    *atomic.Uint64        // term of the last LeaderStart applied here
+	unstored atomic.Bool           // the last batch has not been stored yet
+	now      func() mvcc.UnixMilli // this node's clock, never behind the last stamp applied
+
+	mu struct {
+		sync.Mutex
+		queue    []*Submission
+		bytes    int64 // of the queue and of the batches in flight
+		inflight []*batch
+		last     uint64 // number of the last batch
+
+		takenTerm cluster.Term // the leader's memory of forwarded batches, for this term alone
+		taken     map[uint64]taken
+		closed    bool
+	}
+}
+
+// limits bound what waits and what is on its way.
+type limits struct {
+	timeout       time.Duration // of a submission, from Submit to Done
+	entryBytes    int           // a batch takes no more submissions above this
+	entryRequests int
+	maxRequest    int   // one submission alone may be as large as this
+	inflight      int   // batches
+	queueBytes    int64 // queue and batches in flight together
+}
+
+// batch is one sealed entry on its way.
+type batch struct {
+	number  uint64
+	term    cluster.Term
+	data    []byte
+	subs    []*Submission // nil where the clock took one out
+	counts  []int         // requests of each, also of those
+	forward forwardState
+	arrived bool // a copy may have reached a leader
+}
+
+// submit queues s. Done follows, within about the request timeout. REQUIRES: s.Len() > 0.
+func (p *proposer) submit(s *Submission) {
+	s.deadline = time.Now().Add(p.limits.timeout)
+	if err := p.enqueue(s); err != nil {
+		s.finish(err)
+		return
+	}
+	wake(p.kick)
+}
+
+func (p *proposer) enqueue(s *Submission) error {
+	size := int64(len(s.buf))
+	if len(s.buf) > p.limits.maxRequest {
+		return ErrTooLarge
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.closed {
+		return ErrClosed
+	}
+	if p.mu.bytes > 0 && p.mu.bytes+size > p.limits.queueBytes {
+		p.stats.Busy.Add(1)
+		return ErrBusy
+	}
+	p.mu.bytes += size
+	p.mu.queue = append(p.mu.queue, s)
+	return nil
+}
+
+// run seals and sends until stop. One ticker is the clock of the timeouts.
+func (p *proposer) run() {
+	defer p.wg.Done()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.kick:
+		case now := <-tick.C:
+			p.expire(now)
+			p.resend()
+		case <-p.stop:
+			return
+		}
+		for b := p.seal(); b != nil; b = p.seal() {
+			p.send(b)
+		}
+	}
+}
+
+// onStored is the group-commit clock: raft has just synced entries to this node's log.
+func (p *proposer) onStored() {
+	if p.unstored.CompareAndSwap(true, false) {
+		wake(p.kick)
+	}
+}
+
+// seal makes one batch of what waits; nil if nothing does or if it is not time.
+func (p *proposer) seal() *batch {
+	term := p.node.Term()
+	if uint64(term) != p.ready.Load() || p.unstored.Load() {
+		return nil
+	}
+	leader := p.node.IsLeader()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.mu.queue) == 0 || len(p.mu.inflight) >= p.limits.inflight || p.unacknowledgedLocked() {
+		return nil
+	}
+	subs := p.takeLocked()
+	p.mu.last++
+	b := &batch{number: p.mu.last, term: term, subs: subs, counts: countsOf(subs), forward: sent}
+	if leader {
+		b.forward = local
+	}
+	p.mu.inflight = append(p.mu.inflight, b)
+	p.unstored.Store(true)
+	b.data = p.encode(b)
+	return b
+}
+
+func (p *proposer) unacknowledgedLocked() bool {
+	return slices.ContainsFunc(p.mu.inflight, func(b *batch) bool {
+		return b.forward == sent || b.forward == lost
+	})
+}
+
+// takeLocked takes from the head of the queue what fits into one entry, at least one submission.
+func (p *proposer) takeLocked() []*Submission {
+	size, requests, n := 0, 0, 0
+	for _, s := range p.mu.queue {
+		size += len(s.buf)
+		requests += s.n
+		if n > 0 && (size > p.limits.entryBytes || requests > p.limits.entryRequests) {
+			break
+		}
+		n++
+	}
+	subs := slices.Clone(p.mu.queue[:n])
+	rest := copy(p.mu.queue, p.mu.queue[n:])
+	clear(p.mu.queue[rest:])
+	p.mu.queue = p.mu.queue[:rest]
+	return subs
+}
+
+func countsOf(subs []*Submission) []int {
+	counts := make([]int, len(subs))
+	for i, s := range subs {
+		counts[i] = s.n
+	}
+	return counts
+}
+
+func (p *proposer) encode(b *batch) []byte {
+	size, requests := headerSize, 0
+	for _, s := range b.subs {
+		size += len(s.buf)
+		requests += s.n
+	}
+	data := make([]byte, headerSize, size)
+	for _, s := range b.subs {
+		data = append(data, s.buf...)
+	}
+	putHeader(data, Header{
+		Origin: p.origin, Batch: b.number, Term: b.term, Time: p.now(), Count: uint32(requests),
+	})
+	p.stats.batch(requests, size)
+	return data
+}
+
+// send gives the batch to raft, or to the leader.
+func (p *proposer) send(b *batch) {
+	if b.forward == local {
+		p.propose(b)
+		return
+	}
+	p.stats.Forwarded.Add(1)
+	p.forward(b)
+}
+
+// propose gives the batch to raft here. Success shows when the state machine meets the batch, so only
+// a refusal is of interest, and nothing hangs on a future that never completes.
+func (p *proposer) propose(b *batch) {
+	future := p.node.Apply(b.data)
+	p.wg.Add(1)
+	go func() {
+		defer p.wg.Done()
+		select {
+		case <-future.Done():
+			if err := future.Err(); err != nil && cluster.DefinitelyNotLogged(err) {
+				p.refused(b)
+			}
+		case <-p.stop:
+		}
+	}()
+}
+
+// refused handles a batch that is definitely in no log (invariant 3).
+func (p *proposer) refused(b *batch) {
+	p.mu.Lock()
+	i := slices.Index(p.mu.inflight, b)
+	if i < 0 {
+		p.mu.Unlock()
+		return
+	}
+	last := i == len(p.mu.inflight)-1
+	p.mu.inflight = slices.Delete(p.mu.inflight, i, i+1)
+	p.unstored.Store(false)
+	if last {
+		p.requeueLocked([]*batch{b})
+	} else {
+		p.releaseLocked(b)
+	}
+	p.mu.Unlock()
+	if !last {
+		finishAll(b.subs, ErrNoLeader)
+	}
+}
+
+// requeueLocked puts the submissions of batches that are definitely not done at the head of the queue.
+func (p *proposer) requeueLocked(batches []*batch) {
+	var head []*Submission
+	for _, b := range batches {
+		for _, s := range b.subs {
+			if s != nil {
+				head = append(head, s)
+			}
+		}
+	}
+	p.mu.queue = append(head, p.mu.queue...)
+}
+
+func (p *proposer) releaseLocked(b *batch) {
+	for _, s := range b.subs {
+		if s != nil {
+			p.mu.bytes -= int64(len(s.buf))
+		}
+	}
+}
+
+// newTerm is called when the LeaderStart of term has been applied here (invariant 2).
+func (p *proposer) newTerm(term cluster.Term) {
+	p.mu.Lock()
+	var void []*batch
+	p.mu.inflight = slices.DeleteFunc(p.mu.inflight, func(b *batch) bool {
+		if b.term < term {
+			void = append(void, b)
+		}
+		return b.term < term
+	})
+	p.requeueLocked(void)
+	p.mu.Unlock()
+	p.unstored.Store(false)
+	wake(p.kick)
+}
+
+// claim takes the batch with this number out of the flight, for the state machine to fill its
+// submissions. It returns nil if there is none: answered already, or not in flight in this term.
+func (p *proposer) claim(number uint64, term cluster.Term) *batch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, b := range p.mu.inflight {
+		if b.number == number && b.term == term {
+			p.mu.inflight = slices.Delete(p.mu.inflight, i, i+1)
+			p.releaseLocked(b)
+			return b
+		}
+	}
+	return nil
+}
+
+// abandon fails all in flight as uncertain: their entries came inside a snapshot, without results.
+func (p *proposer) abandon() {
+	p.mu.Lock()
+	gone := p.mu.inflight
+	p.mu.inflight = nil
+	for _, b := range gone {
+		p.releaseLocked(b)
+	}
+	p.mu.Unlock()
+	p.unstored.Store(false)
+	for _, b := range gone {
+		p.stats.Uncertain.Add(uint64(len(b.subs)))
+		finishAll(b.subs, ErrUncertain)
+	}
+	wake(p.kick)
+}
+
+// expire finishes the submissions whose time is over.
+func (p *proposer) expire(now time.Time) {
+	var unproposed, uncertain []*Submission
+	p.mu.Lock()
+	p.mu.queue = slices.DeleteFunc(p.mu.queue, func(s *Submission) bool {
+		late := now.After(s.deadline)
+		if late {
+			unproposed = append(unproposed, s)
+			p.mu.bytes -= int64(len(s.buf))
+		}
+		return late
+	})
+	for _, b := range p.mu.inflight {
+		uncertain = p.takeLateLocked(b, now, uncertain)
+	}
+	p.mu.Unlock()
+	p.stats.Uncertain.Add(uint64(len(uncertain)))
+	finishAll(unproposed, p.whyWaiting())
+	finishAll(uncertain, ErrUncertain)
+}
+
+func (p *proposer) takeLateLocked(b *batch, now time.Time, late []*Submission) []*Submission {
+	for i, s := range b.subs {
+		if s != nil && now.After(s.deadline) {
+			late = append(late, s)
+			b.subs[i] = nil
+			p.mu.bytes -= int64(len(s.buf))
+		}
+	}
+	return late
+}
+
+// whyWaiting says why a submission was never sealed: nobody leads, or too much waits.
+func (p *proposer) whyWaiting() error {
+	if _, _, ok := p.node.Leader(); ok && uint64(p.node.Term()) == p.ready.Load() {
+		return ErrBusy
+	}
+	return ErrNoLeader
+}
+
+// drain refuses new submissions and waits until what was taken is answered, at most until over.
+func (p *proposer) drain(over <-chan struct{}) {
+	p.mu.Lock()
+	p.mu.closed = true
+	p.mu.Unlock()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !p.idle() {
+		select {
+		case <-tick.C:
+		case <-over:
+			return
+		}
+	}
+}
+
+func (p *proposer) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.mu.queue) == 0 && len(p.mu.inflight) == 0
+}
+
+// close ends the goroutines and answers what is left.
+func (p *proposer) close() {
+	close(p.stop)
+	p.wg.Wait()
+	p.mu.Lock()
+	queue, flight := p.mu.queue, p.mu.inflight
+	p.mu.queue, p.mu.inflight = nil, nil
+	p.mu.Unlock()
+	finishAll(queue, ErrClosed)
+	for _, b := range flight {
+		finishAll(b.subs, ErrUncertain)
+	}
+}
+
+func finishAll(subs []*Submission, err error) {
+	for _, s := range subs {
+		if s != nil {
+			s.finish(err)
+		}
+	}
+}
+
+// wake puts a token into a one-slot channel.
+func wake(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
