@@ -49,6 +49,7 @@ type proposer struct {
 
 	ready    *atomic.Uint64        // term of the last LeaderStart applied here
 	unstored atomic.Bool           // the last batch has not been stored yet
+	refusal  atomic.Bool           // the last batch was refused: nothing is sealed until the next tick or term
 	now      func() mvcc.UnixMilli // this node's clock, never behind the last stamp applied
 
 	mu struct {
@@ -117,12 +118,13 @@ func (p *proposer) enqueue(s *Submission) error {
 // run seals and sends until stop. One ticker is the clock of the timeouts.
 func (p *proposer) run() {
 	defer p.wg.Done()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case <-p.kick:
 		case now := <-tick.C:
+			p.refusal.Store(false)
 			p.expire(now)
 			p.resend()
 		case <-p.stop:
@@ -144,7 +146,7 @@ func (p *proposer) onStored() {
 // seal makes one batch of what waits; nil if nothing does or if it is not time.
 func (p *proposer) seal() *batch {
 	term := p.node.Term()
-	if uint64(term) != p.ready.Load() || p.unstored.Load() {
+	if uint64(term) != p.ready.Load() || p.unstored.Load() || p.refusal.Load() {
 		return nil
 	}
 	leader := p.node.IsLeader()
@@ -250,6 +252,7 @@ func (p *proposer) refused(b *batch) {
 		return
 	}
 	last := i == len(p.mu.inflight)-1
+	p.refusal.Store(true)
 	p.mu.inflight = slices.Delete(p.mu.inflight, i, i+1)
 	p.unstored.Store(false)
 	if last {
@@ -297,6 +300,7 @@ func (p *proposer) newTerm(term cluster.Term) {
 	p.requeueLocked(void)
 	p.mu.Unlock()
 	p.unstored.Store(false)
+	p.refusal.Store(false)
 	wake(p.kick)
 }
 
