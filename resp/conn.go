@@ -1,0 +1,177 @@
+package resp
+
+import (
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// Conn is one client connection.
+//
+// Methods marked "handler only" belong to the connection's goroutine: they may be called inside
+// ServePipeline and Closed. All others are safe for concurrent use.
+type Conn struct {
+	// Session belongs to the handler, which may keep its state of this client here. Handler only.
+	Session any
+
+	id      uint64
+	server  *Server
+	plain   net.Conn // the socket
+	conn    net.Conn // what bytes are read from and written to: the socket or TLS over it
+	raw     *rawReader
+	created time.Time
+	cut     chan struct{} // closed by Kill
+
+	// Owned by the connection's goroutine.
+	parser        parser
+	side          *background
+	authenticated bool
+	leaving       bool // CloseAfterReply was called
+	gone          bool // nothing can be written any more
+	writeBy       time.Time
+
+	// Own synchronisation.
+	proto      atomic.Int32
+	stage      atomic.Int32
+	killed     atomic.Bool
+	lastActive atomic.Int64 // Unix milliseconds
+	bytesIn    atomic.Int64
+	bytesOut   atomic.Int64
+	commands   atomic.Int64
+	running    atomic.Int64
+	query      atomic.Int64
+	queryFree  atomic.Int64
+	output     atomic.Int64
+}
+
+// The stages of a connection. Close of the server may cut a connection at rest at once, but lets one that is
+// serving finish its batch; the compare-and-swap between the two decides which one it met.
+const (
+	stageResting int32 = iota
+	stageServing
+	stageStopping
+)
+
+// Counters is a moment's view of a connection's numbers; they are read one by one, not at one instant.
+type Counters struct {
+	BytesIn, BytesOut int64 // since the connection began
+	Commands          int64 // commands handed to the handler since the connection began
+	Running           int64 // commands of the batch being served, 0 at rest
+	QueryBuffer       int64 // bytes received and not yet served
+	QueryFree         int64 // room left in the read buffer
+	OutputBuffer      int64 // bytes of replies being written
+}
+
+// ID is unique in this process and grows from 1 in the order of accepting.
+func (c *Conn) ID() uint64 { return c.id }
+
+// Proto is the protocol of replies: 2 until SetProto.
+func (c *Conn) Proto() int { return int(c.proto.Load()) }
+
+// SetProto chooses the protocol of all replies from now on: 2 or 3. Handler only.
+func (c *Conn) SetProto(proto int) { c.proto.Store(int32(proto)) }
+
+// RemoteAddr is the client's address, host:port for TCP.
+func (c *Conn) RemoteAddr() string { return c.plain.RemoteAddr().String() }
+
+// LocalAddr is the address the client connected to.
+func (c *Conn) LocalAddr() string { return c.plain.LocalAddr().String() }
+
+// Created is when the connection was accepted.
+func (c *Conn) Created() time.Time { return c.created }
+
+// LastActive is when the last batch of commands began, or Created.
+func (c *Conn) LastActive() time.Time { return time.UnixMilli(c.lastActive.Load()) }
+
+// Counters returns the connection's numbers.
+func (c *Conn) Counters() Counters {
+	return Counters{
+		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
+		Commands: c.commands.Load(), Running: c.running.Load(),
+		QueryBuffer: c.query.Load(), QueryFree: c.queryFree.Load(), OutputBuffer: c.output.Load(),
+	}
+}
+
+// Authenticated says whether the client may send requests of full size. It takes effect with the next
+// request, even inside one packet: before authentication batches hold one command. Handler only.
+func (c *Conn) Authenticated(yes bool) {
+	c.authenticated = yes
+	c.parser.limits = c.server.limits(yes)
+}
+
+// CloseAfterReply ends the connection once the replies of this batch are written. The handler must not run
+// the commands that remain in the batch (see Closing); those not yet parsed are dropped. Handler only.
+func (c *Conn) CloseAfterReply() { c.leaving = true }
+
+// Closing is true when further commands of the batch are not worth running: CloseAfterReply or Kill was
+// called, or the client is gone. Handler only.
+func (c *Conn) Closing() bool { return c.leaving || c.gone || c.killed.Load() }
+
+// Kill cuts the connection at once; replies not yet written are lost. Closed is still called.
+func (c *Conn) Kill() {
+	if c.killed.CompareAndSwap(false, true) {
+		// The socket, not TLS over it: ending TLS in order would wait for a client that does not read.
+		_ = c.plain.Close()
+		close(c.cut)
+	}
+}
+
+// Reply adds one reply. It is written when the handler returns, or earlier when much has gathered; then Reply
+// blocks until the client has taken it, at most the write timeout. After a failed write it does nothing.
+// Handler only.
+func (c *Conn) Reply(v Value) {
+	if c.gone {
+		return
+	}
+	w := c.parser.work
+	w.out = v.Append(w.out, c.Proto())
+	if len(w.out) > flushAbove {
+		c.flush()
+	}
+}
+
+// Wait blocks until done is closed or receives, and returns true; or returns false because the client
+// vanished or the connection was killed. Handler only.
+//
+// The first waitQuietly of it cost no more than a timer: nearly every wait is for one round of group
+// commit. Then replies gathered so far are written and a background read begins to watch the client.
+func (c *Conn) Wait(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+	}
+	if c.gone || c.killed.Load() {
+		return false
+	}
+	alarm := c.parser.work.alarm(waitQuietly)
+	defer c.parser.work.stopAlarm()
+	select {
+	case <-done:
+		return true
+	case <-c.cut:
+		return false
+	case <-alarm:
+	}
+	c.flush()
+	return !c.gone && c.watchWhile(done)
+}
+
+func (c *Conn) watchWhile(done <-chan struct{}) bool {
+	if c.side == nil {
+		c.side = &background{result: make(chan sideResult, 1), count: &c.bytesIn}
+	}
+	for c.side.err == nil {
+		c.side.watch(c.conn)
+		select {
+		case <-done:
+			return true
+		case <-c.cut:
+			return false
+		case r := <-c.side.result:
+			c.side.collect(r)
+		}
+	}
+	c.gone = true
+	return false
+}
