@@ -1,0 +1,130 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// ApplyFuture is an entry on its way.
+type ApplyFuture struct {
+	done  chan struct{}
+	err   error
+	index Index
+}
+
+// Done is closed when the outcome is known. Without a quorum that can take for ever: wait with a time
+// limit.
+func (f *ApplyFuture) Done() <-chan struct{} { return f.done }
+
+// Err returns nil iff the entry was committed and applied here. See DefinitelyNotLogged. Valid once Done is
+// closed.
+func (f *ApplyFuture) Err() error { return f.err }
+
+// Index returns the index of the entry. Valid once Done is closed and Err is nil.
+func (f *ApplyFuture) Index() Index { return f.index }
+
+func (f *ApplyFuture) finish(index Index, err error) {
+	f.index, f.err = index, err
+	close(f.done)
+}
+
+// proposals hands entries to raft and waits for them. raft's futures have no channel and, in some corners,
+// never complete: an entry left in raft's queue at shutdown (hashicorp/raft issue 498). So each is waited
+// for by a goroutine of ours, and drain empties the queue before raft is shut down.
+type proposals struct {
+	raft    *raft.Raft
+	fatal   *fatalSwitch
+	enqueue time.Duration // how long an entry may wait for a place in raft's queue
+	stuck   time.Duration // see watchTransfer
+	refused atomic.Int64  // Unix nanoseconds since when raft refuses because of a transfer; 0 it does not
+	waiting sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		closed bool
+	}
+}
+
+func newProposals(r *raft.Raft, fatal *fatalSwitch, cfg Config) *proposals {
+	return &proposals{raft: r, fatal: fatal, enqueue: cfg.HeartbeatTimeout, stuck: 3 * cfg.ElectionTimeout}
+}
+
+func (p *proposals) begin() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.closed {
+		return fmt.Errorf("%w: %w", errRefused, ErrShutdown)
+	}
+	if p.fatal.tripped() {
+		return fmt.Errorf("%w: %w", errRefused, ErrStoreFailed)
+	}
+	p.waiting.Add(1)
+	return nil
+}
+
+// apply keeps the order of its calls when they come from one goroutine.
+func (p *proposals) apply(data []byte) *ApplyFuture {
+	f := &ApplyFuture{done: make(chan struct{})}
+	if err := p.begin(); err != nil {
+		f.finish(0, err)
+		return f
+	}
+	rf := p.raft.ApplyLog(raft.Log{Data: data}, p.enqueue)
+	go func() {
+		defer p.waiting.Done()
+		err := rf.Error()
+		p.watchTransfer(err)
+		if err != nil {
+			f.finish(0, err)
+			return
+		}
+		f.finish(Index(rf.Index()), nil)
+	}()
+	return f
+}
+
+// watchTransfer ends the process when raft never comes back from a leadership transfer (hashicorp/raft
+// issue 696: a leader that steps down at the wrong moment of a transfer, and is elected again, refuses all
+// entries for ever).
+func (p *proposals) watchTransfer(err error) {
+	if !errors.Is(err, raft.ErrLeadershipTransferInProgress) {
+		p.refused.Store(0)
+		return
+	}
+	now := time.Now().UnixNano()
+	if since := p.refused.Load(); since == 0 {
+		p.refused.CompareAndSwap(0, now)
+	} else if time.Duration(now-since) > p.stuck {
+		_ = p.fatal.trip(fmt.Errorf("raft is stuck in a leadership transfer: %w", err))
+	}
+}
+
+// drain refuses new entries and waits until raft has answered the others, or stop is closed.
+func (p *proposals) drain(stop <-chan struct{}) {
+	p.mu.Lock()
+	p.mu.closed = true
+	p.mu.Unlock()
+	if !waitFor(&p.waiting, stop) {
+		return
+	}
+}
+
+// waitFor returns false when stop is closed first; its goroutine then ends with the group.
+func waitFor(g *sync.WaitGroup, stop <-chan struct{}) bool {
+	done := make(chan struct{})
+	go func() {
+		g.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-stop:
+		return false
+	}
+}

@@ -1,0 +1,240 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
+)
+
+// fatalSwitch remembers the first failed write and tells the owner once. After it no write is tried again:
+// a failed sync may have dropped the pages it was to write, so a later sync that succeeds proves nothing.
+type fatalSwitch struct {
+	once  sync.Once
+	on    atomic.Bool
+	tell  func(error)
+	quiet atomic.Bool // closing: errors are expected
+}
+
+// trip returns err. OnFatal runs on a goroutine of its own so that it may take its time.
+func (f *fatalSwitch) trip(err error) error {
+	if f.quiet.Load() {
+		return err
+	}
+	f.on.Store(true)
+	f.once.Do(func() { f.tell(err) })
+	return err
+}
+
+func (f *fatalSwitch) tripped() bool { return f.on.Load() }
+
+// logInner is what the stack stands on: raft-wal, raft-boltdb, or a faulty store in a test.
+type logInner interface {
+	raft.LogStore
+	Close() error
+}
+
+// logStore is raft's log: clock, fatal switch and cache around a logInner.
+type logStore struct {
+	inner    logInner
+	cache    *entryCache
+	counts   byteCounts
+	fatal    *fatalSwitch
+	onStored func()
+	observe  func(took time.Duration, entries, bytes int)
+	mono     bool
+
+	sinceSnap  atomic.Int64  // bytes appended since the last snapshot
+	snapAt     int64         // wake snapshots when sinceSnap reaches it; <= 0 never
+	snapWanted chan struct{} // one slot
+
+	running atomic.Int64 // Unix nanoseconds at which the running StoreLogs began; 0 when none runs
+}
+
+func newLogStore(inner logInner, cfg Config, fatal *fatalSwitch) *logStore {
+	s := &logStore{
+		inner: inner, cache: newEntryCache(cfg.CacheBytes), fatal: fatal,
+		onStored: cfg.OnStored, observe: cfg.Metrics.StoreLogs,
+		snapAt: cfg.SnapshotBytes, snapWanted: make(chan struct{}, 1),
+	}
+	if m, ok := inner.(raft.MonotonicLogStore); ok {
+		s.mono = m.IsMonotonic()
+	}
+	return s
+}
+
+// openLog verifies the log and opens it. It changes nothing when the log is damaged.
+func openLog(d *dataDir, cfg Config, snapshot Index, fatal *fatalSwitch) (*logStore, error) {
+	var inner logInner
+	var err error
+	if cfg.LogStore == LogStoreBoltDB {
+		inner, err = openCheckedBolt(d.file(boltLogFile), cfg, snapshot)
+	} else {
+		inner, err = openCheckedWAL(d.file(walDir), cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if cfg.wrapLog != nil {
+		inner = cfg.wrapLog(inner)
+	}
+	return newLogStore(inner, cfg, fatal), nil
+}
+
+func openCheckedBolt(path string, cfg Config, snapshot Index) (logInner, error) {
+	if err := checkBoltLog(path, cfg.CheckEntry, snapshot); err != nil {
+		return nil, err
+	}
+	return openBoltLog(path, cfg.CheckEntry)
+}
+
+func openCheckedWAL(dir string, cfg Config) (logInner, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDataDirAccess, err)
+	}
+	if err := checkWAL(dir, cfg.CheckEntry, cfg.SegmentBytes, cfg.Logger); err != nil {
+		return nil, err
+	}
+	w, err := wal.Open(dir,
+		wal.WithCodec(walCodec{}),
+		wal.WithMetaStore(&segmentList{}),
+		wal.WithSegmentFiler(codecFiler{segment.NewFiler(dir, fs.New())}),
+		wal.WithSegmentSize(cfg.SegmentBytes),
+		wal.WithLogger(newRaftLogger(cfg.Logger, "wal")))
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", dir, err)
+	}
+	return &walLog{w, dir, cfg.Logger}, nil
+}
+
+// walLog names the file when a record turns out to be damaged while the node runs.
+type walLog struct {
+	*wal.WAL
+	dir string
+	log *slog.Logger
+}
+
+func (w *walLog) GetLog(index uint64, l *raft.Log) error {
+	err := w.WAL.GetLog(index, l)
+	if err == nil && l.Index != index {
+		err = ErrCorrupt
+	}
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, wal.ErrCorrupt) {
+		path := filepath.Join(w.dir, "*.wal")
+		return fmt.Errorf("%w log file %s (entry index %d): %w", ErrCorrupt, path, index, err)
+	}
+	return err
+}
+
+func (s *logStore) FirstIndex() (uint64, error) { return s.inner.FirstIndex() }
+func (s *logStore) LastIndex() (uint64, error)  { return s.inner.LastIndex() }
+
+// IsMonotonic forwards what raft asks of the inner store: raft-wal cannot leave gaps.
+func (s *logStore) IsMonotonic() bool { return s.mono }
+
+func (s *logStore) GetLog(index uint64, l *raft.Log) error {
+	if s.cache.get(index, l) {
+		return nil
+	}
+	err := s.inner.GetLog(index, l)
+	if errors.Is(err, ErrCorrupt) {
+		return s.fatal.trip(err)
+	}
+	return err
+}
+
+func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
+
+// StoreLogs returns when the entries are on disk. Any error is fatal to the node.
+func (s *logStore) StoreLogs(logs []*raft.Log) error {
+	if s.fatal.tripped() {
+		return ErrStoreFailed
+	}
+	start := time.Now()
+	s.running.Store(start.UnixNano())
+	err := s.inner.StoreLogs(logs)
+	s.running.Store(0)
+	if err != nil {
+		return s.fatal.trip(fmt.Errorf("store %d log entries: %w", len(logs), err))
+	}
+	s.cache.put(logs)
+	bytes := s.counts.add(logs)
+	if s.sinceSnap.Add(int64(bytes)) >= s.snapAt && s.snapAt > 0 {
+		wake(s.snapWanted)
+	}
+	if s.observe != nil {
+		s.observe(time.Since(start), len(logs), bytes)
+	}
+	s.onStored()
+	return nil
+}
+
+// warm reads what was appended after the last snapshot: raft is about to apply it, and its bytes count
+// towards the next snapshot.
+func (s *logStore) warm(after Index) error {
+	first, err1 := s.inner.FirstIndex()
+	last, err2 := s.inner.LastIndex()
+	if err := errors.Join(err1, err2); err != nil || last == 0 {
+		return err
+	}
+	for i := max(first, uint64(after)+1); i <= last; i++ {
+		var l raft.Log
+		if err := s.inner.GetLog(i, &l); err != nil {
+			return err
+		}
+		one := []*raft.Log{&l}
+		s.cache.put(one)
+		s.sinceSnap.Add(int64(s.counts.add(one)))
+	}
+	return nil
+}
+
+// DeleteRange forgets entries in the cache first, so that the cache never knows more than the disk. A
+// failure to remove a suffix is fatal, for raft would go on with a log it believes shorter; that of a
+// prefix only wastes space.
+func (s *logStore) DeleteRange(from, to uint64) error {
+	if s.fatal.tripped() {
+		return ErrStoreFailed
+	}
+	last, err := s.inner.LastIndex()
+	if err != nil {
+		return s.fatal.trip(err)
+	}
+	s.cache.deleteRange(from, to)
+	err = s.inner.DeleteRange(from, to)
+	if err == nil && to < last {
+		s.counts.forget(Index(to))
+	}
+	if err != nil && to >= last {
+		return s.fatal.trip(fmt.Errorf("remove log entries %d to %d: %w", from, to, err))
+	}
+	return err
+}
+
+// runningFor returns how long the running StoreLogs has taken, 0 when none runs.
+func (s *logStore) runningFor() time.Duration {
+	since := s.running.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
+}
+
+func (s *logStore) Close() error { return s.inner.Close() }
+
+// wake puts a token into a one-slot channel unless one is there.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// transport corrects hashicorp's NetworkTransport:
+//
+//   - Heartbeats do not bypass the main loop. The bypass calls into raft from a connection's goroutine, where
+//     it races with an ex-leader that is stamping entries with a term (hashicorp/raft issue 695); logs can
+//     diverge. The price is that a follower busy with its disk answers late, hence a lease as long as the
+//     heartbeat timeout.
+//   - One request at a time per follower. Pipelining can wedge a follower for ever (issue 612) and gains
+//     nothing.
+//   - A leader whose disk hangs stops sending heartbeats, so that the others elect someone else: raft itself
+//     would keep the leadership for ever, because heartbeats come from goroutines that never touch the disk.
+//   - Nudge tells a follower of a commit at once (nudge.go).
+type transport struct {
+	*raft.NetworkTransport
+	stallLimit time.Duration
+	storing    func() time.Duration // how long the running StoreLogs has taken
+	leader     atomic.Pointer[func(term uint64) (commit uint64, ok bool)]
+	noNudge    bool
+	withheld   atomic.Int64
+	nudged     atomic.Int64
+	work       sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		peers  map[raft.ServerID]*peerNudge
+		closed bool
+	}
+}
+
+var (
+	_ raft.Transport   = (*transport)(nil)
+	_ raft.WithPreVote = (*transport)(nil)
+	_ raft.WithClose   = (*transport)(nil)
+)
+
+const (
+	rpcTimeout = 10 * time.Second
+	// snapshotScale gives a snapshot rpcTimeout for each such piece.
+	snapshotScale = 8 << 20
+	// connPool is how many idle connections are kept per peer: entries, heartbeats, a nudge, a vote.
+	connPool = 4
+	// stallFactor times the heartbeat timeout is how long one StoreLogs may take before the leader falls
+	// silent.
+	stallFactor = 3
+)
+
+func newTransport(m *peerMux, cfg Config, storing func() time.Duration) *transport {
+	t := &transport{
+		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+			Stream: raftStream{m, make(chan struct{})}, MaxPool: connPool, MaxRPCsInFlight: 1, Timeout: rpcTimeout,
+			MsgpackUseNewTimeFormat: true, Logger: newRaftLogger(cfg.Logger, "raft-net"),
+		}),
+		stallLimit: stallFactor * cfg.HeartbeatTimeout,
+		storing:    storing,
+		noNudge:    cfg.DisableNudge,
+	}
+	t.TimeoutScale = snapshotScale
+	t.mu.peers = map[raft.ServerID]*peerNudge{}
+	return t
+}
+
+// lead sets who knows whether this node leads a term, and how far it has committed.
+func (t *transport) lead(f func(term uint64) (commit uint64, ok bool)) { t.leader.Store(&f) }
+
+func (t *transport) leading(term uint64) (commit uint64, ok bool) {
+	f := t.leader.Load()
+	if f == nil {
+		return 0, false
+	}
+	return (*f)(term)
+}
+
+// SetHeartbeatHandler does nothing, which raft's interface allows: heartbeats then arrive on Consumer.
+func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
+
+func (t *transport) AppendEntries(
+	id raft.ServerID, target raft.ServerAddress,
+	args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse,
+) error {
+	if len(args.Entries) == 0 && t.storing() > t.stallLimit {
+		t.withheld.Add(1)
+		return errDiskStall
+	}
+	if isHeartbeat(args) {
+		return t.NetworkTransport.AppendEntries(id, target, args, resp)
+	}
+	p := t.peer(id)
+	p.sending(target, args)
+	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
+	if p.answered(args, resp, err) {
+		t.startNudge(p)
+	}
+	return err
+}
+
+// isHeartbeat: raft's heartbeats carry no position, so they say nothing about the follower's log.
+func isHeartbeat(a *raft.AppendEntriesRequest) bool {
+	return len(a.Entries) == 0 && a.PrevLogEntry == 0 && a.LeaderCommitIndex == 0
+}
+
+func (t *transport) peer(id raft.ServerID) *peerNudge {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.mu.peers[id]
+	if p == nil {
+		p = &peerNudge{id: id}
+		t.mu.peers[id] = p
+	}
+	return p
+}
+
+// Close stops new nudges. The mux ends the connections; wait then waits for the nudges that were using
+// them.
+func (t *transport) Close() error {
+	t.mu.Lock()
+	t.mu.closed = true
+	t.mu.Unlock()
+	err := t.NetworkTransport.Close()
+	t.CloseStreams()
+	return err
+}
+
+func (t *transport) wait() { t.work.Wait() }
