@@ -170,11 +170,9 @@ func (d *dataDir) identify(cfg Config, advertise string) (notes []string, err er
 		return nil, fmt.Errorf("%w: %s was made with --log-store=%s, not %s",
 			ErrOtherLogStore, d.path, d.meta.LogStore, cfg.LogStore)
 	}
-	if len(cfg.InitialCluster) > 0 {
-		if want := initialClusterID(cfg.InitialCluster).String(); want != d.meta.ClusterID {
-			return nil, fmt.Errorf("%w: %s is of cluster %s, the initial cluster given is %s",
-				ErrOtherCluster, d.path, d.meta.ClusterID, want)
-		}
+	if d.strangers(cfg.InitialCluster) {
+		return nil, fmt.Errorf("%w: %s is of cluster %s, where no other member of the initial cluster given "+
+			"was at the beginning", ErrOtherCluster, d.path, d.meta.ClusterID)
 	}
 	if len(cfg.InitialCluster) > 0 && cfg.Name != d.meta.Name {
 		return nil, fmt.Errorf("%w: %s is member %q, not %q", ErrOtherMember, d.path, d.meta.Name, cfg.Name)
@@ -183,6 +181,14 @@ func (d *dataDir) identify(cfg Config, advertise string) (notes []string, err er
 		notes = append(notes, fmt.Sprintf("name %q is ignored, the data directory says %q", cfg.Name, d.meta.Name))
 	}
 	return notes, nil
+}
+
+// strangers tells a list that belongs to another cluster from one that is merely out of date, which is ignored
+// because members come and go after the first start: none of the others on it was there at the beginning.
+func (d *dataDir) strangers(list []Peer) bool {
+	others := slices.DeleteFunc(slices.Clone(list), func(p Peer) bool { return p.Name == d.meta.Name })
+	known := func(p Peer) bool { return slices.Contains(d.meta.Initial, p) }
+	return len(others) > 0 && !slices.ContainsFunc(others, known)
 }
 
 func (d *dataDir) newIdentity(cfg Config, advertise string) error {

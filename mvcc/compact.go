@@ -1,0 +1,178 @@
+package mvcc
+
+import "sort"
+
+// Compaction. The idea: a record becomes garbage at a known moment, so it is noted then. When revision
+// r supersedes a record, (r, its chain) goes to the end of a queue; a delete or expiry, which no read
+// at or above its own revision needs, also queues itself. Revisions rise, so the queue is sorted, and
+// compacting to revision C is popping every entry with by <= C: what is left is exactly what a read
+// at C or above can see. The cost is proportional to the garbage alone, never to the keys.
+//
+// It happens in two steps. Compact, an entry of the log, is logical: it moves the compacted revision,
+// and from then on older reads are refused, on every member at the same point. CompactSlice, outside
+// the log and whenever its caller likes, removes a bounded number of records under the lock. So a
+// compaction of a million revisions never holds a write up for longer than one slice. Nothing that a
+// client can see depends on how far the physical part has come.
+//
+// The entries of one chain are in the order of its records, so an entry does not name its record: it
+// is always the oldest one of the chain, or the head if the chain has no past (then a delete).
+//
+// Rejected: walking the whole index on each compaction, as etcd does (its cost grows with live keys,
+// and a slice of it is hard to bound); and marking revisions in the history (needs a second lookup of
+// the key for every record).
+//
+// Drawback: 24 bytes for each record not yet removed, counted in recordOverhead.
+
+// garbage is the queue. Invariants, checked by Check:
+//
+//  7. by never falls from one entry to the next, and bytes is the sum of the queued entries' cost.
+//  8. A chain has one entry for each record of its past, and one more if its head is a delete or an
+//     expiry.
+type garbage struct {
+	chunks []*garbageChunk
+	len    int
+	pushed int64 // cost of all entries ever queued
+	popped int64
+}
+
+const garbageChunkLen = 256
+
+type garbageChunk struct {
+	entries  [garbageChunkLen]garbageEntry
+	from, to int   // entries[from:to] are queued
+	before   int64 // garbage.pushed before this chunk
+}
+
+type garbageEntry struct {
+	by    Revision
+	chain *chain
+	cost  int64
+}
+
+// bytes is the cost of everything queued.
+func (g *garbage) bytes() int64 { return g.pushed - g.popped }
+
+func (g *garbage) push(by Revision, c *chain, cost int64) {
+	if n := len(g.chunks); n == 0 || g.chunks[n-1].to == garbageChunkLen {
+		g.chunks = append(g.chunks, &garbageChunk{before: g.pushed})
+	}
+	last := g.chunks[len(g.chunks)-1]
+	last.entries[last.to] = garbageEntry{by, c, cost}
+	last.to++
+	g.len++
+	g.pushed += cost
+}
+
+// pop takes the first entry if its by is not above limit.
+func (g *garbage) pop(limit Revision) (e garbageEntry, ok bool) {
+	if !g.ready(limit) {
+		return e, false
+	}
+	first := g.chunks[0]
+	e = first.entries[first.from]
+	first.entries[first.from].chain = nil // by and cost stay for target
+	first.from++
+	g.len--
+	g.popped += e.cost
+	if first.from == garbageChunkLen {
+		g.chunks[0] = nil
+		g.chunks = g.chunks[1:]
+	}
+	return e, true
+}
+
+// ready reports whether there is an entry that pop would take.
+func (g *garbage) ready(limit Revision) bool {
+	return g.len > 0 && g.chunks[0].entries[g.chunks[0].from].by <= limit
+}
+
+// target returns the smallest revision whose compaction leaves at most maxBytes queued; 0 if no more
+// than that is. It searches the chunks' running totals, then one chunk.
+func (g *garbage) target(maxBytes int64) Revision {
+	if g.bytes() <= maxBytes {
+		return 0
+	}
+	need := g.pushed - max(maxBytes, 0) // the running total that the last entry to go must reach
+	i := sort.Search(len(g.chunks), func(i int) bool { return g.chunks[i].before >= need })
+	chunk := g.chunks[i-1]
+	total := chunk.before
+	for _, e := range chunk.entries[:chunk.to] {
+		if total += e.cost; total >= need {
+			return e.by
+		}
+	}
+	panic("mvcc: garbage totals do not add up") // need <= pushed: some entry reaches it
+}
+
+// Compact makes rev the oldest readable revision. Only the logical step; see CompactSlice. The error is
+// a *CompactedError if rev is not above the compacted revision, or ErrFutureRevision.
+func (b *Batch) Compact(rev Revision) error {
+	n := &b.st.count
+	switch {
+	case rev <= n.compacted:
+		return &CompactedError{Revision: n.compacted}
+	case rev > n.revision:
+		return ErrFutureRevision
+	}
+	n.compacted = rev
+	return nil
+}
+
+// CompactSlice removes at most max records that the compacted revision has made garbage, under the
+// lock, and reports whether more can be removed now. While a Pin is held it does nothing and returns
+// false; ask again later.
+func (s *Store) CompactSlice(max int) (more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.mu.at
+	limit := st.compactLimit()
+	removed := s.mu.removed[:0]
+	for len(removed) < max {
+		e, ok := st.garbage.pop(limit)
+		if !ok {
+			break
+		}
+		removed = append(removed, st.dropOldest(e.chain))
+	}
+	if len(removed) > 0 {
+		st.history.remove(removed)
+		st.count.records -= int64(len(removed))
+		s.publish()
+	}
+	clear(removed)
+	s.mu.removed = removed
+	return st.garbage.ready(limit)
+}
+
+// dropOldest takes a chain's oldest record out of the index.
+func (st *state) dropOldest(c *chain) Record {
+	if c.past != nil {
+		return c.shift()
+	}
+	r := c.head
+	if !st.index.remove(r.Key()) || r.Exists() {
+		panic("mvcc: garbage names a live record")
+	}
+	return r
+}
+
+// compactLimit is how far garbage may be removed: the compacted revision, held back by pins.
+func (st *state) compactLimit() Revision {
+	limit := st.count.compacted
+	for _, keep := range st.pins {
+		limit = min(limit, keep)
+	}
+	return limit
+}
+
+// CompactionTarget returns the smallest revision whose compaction brings HistoryBytes to at most
+// maxBytes once all of it is removed, or 0 if nothing needs to be compacted for that.
+func (s *Store) CompactionTarget(maxBytes int64) Revision {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	rev := s.mu.at.garbage.target(maxBytes)
+	if rev <= s.mu.at.count.compacted {
+		return 0
+	}
+	return rev
+}

@@ -1,0 +1,35 @@
+package mvcc
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of one operation. They stand in OpResult.Err: the operation changed nothing, the others ran.
+var (
+	ErrNotInteger   = errors.New("mvcc: value is not a canonical 64-bit integer")
+	ErrOverflow     = errors.New("mvcc: increment overflows a 64-bit integer")
+	ErrValueTooLong = errors.New("mvcc: value is longer than MaxValueBytes")
+	ErrKeyNotFound  = errors.New("mvcc: operation needs an existing key")
+)
+
+// Errors of reads and of compaction.
+var (
+	// ErrFutureRevision means the revision asked for is above the store's.
+	ErrFutureRevision = errors.New("mvcc: revision is in the future")
+)
+
+// CompactedError means the revision asked for is no longer there (a read), or was compacted before (Compact).
+type CompactedError struct {
+	Revision Revision // the compacted revision: the oldest one that can be read
+}
+
+func (e *CompactedError) Error() string {
+	return fmt.Sprintf("mvcc: revision is compacted; the oldest is %d", e.Revision)
+}
+
+// Errors of restoring: the input is not what a store wrote.
+var (
+	ErrBadRecord = errors.New("mvcc: malformed record")
+	ErrBadOrder  = errors.New("mvcc: records contradict each other or are out of order")
+)

@@ -1,0 +1,82 @@
+package mvcc
+
+// recordOverhead is what a record costs in memory beyond its encoded bytes, rounded: the item in the
+// history and its slot (80), and either the chain, its key and its slot in the index (70), or, once
+// superseded, its place in the past and in the garbage queue (40).
+const recordOverhead = 128
+
+// cost is the memory that StateBytes and HistoryBytes count for a record.
+func (r Record) cost() int64 { return int64(len(r.enc)) + recordOverhead }
+
+// state is the whole contents of a store, so that installing a snapshot is the swap of one pointer.
+// It is guarded by the lock of the store that holds it. Invariants, checked by Check, beside those of
+// chain and garbage:
+//
+//  4. The history holds exactly the records of all chains; count.records is their number.
+//  5. No record is above count.revision; 0 <= compacted <= revision.
+//  6. keys, expiring, stateBytes and hash are those of the live heads.
+type state struct {
+	index   index
+	history history
+	garbage garbage
+	count   counters
+	pins    []Revision // what compaction must keep: see pin
+	view    View       // handed to View's callback, so that a read allocates nothing
+}
+
+// counters are the numbers kept while writing.
+type counters struct {
+	revision, compacted Revision
+	records             int64  // in the history
+	keys                int64  // live
+	expiring            int64  // live with a deadline
+	stateBytes          int64  // cost of the live heads
+	hash                uint64 // see hash.go
+}
+
+func newState(revision, compacted Revision) *state {
+	st := &state{index: index{byKey: map[string]*chain{}}, history: newHistory()}
+	st.count.revision, st.count.compacted = revision, compacted
+	st.view.st = st
+	return st
+}
+
+// write makes r the head of c, in everything but the history.
+func (st *state) write(c *chain, r Record) {
+	by := r.ModRevision()
+	if old := c.head; old.Exists() {
+		st.countLive(old, -1)
+		st.garbage.push(by, c, old.cost())
+	}
+	c.push(r)
+	st.count.records++
+	if r.Exists() {
+		st.countLive(r, +1)
+	} else {
+		st.garbage.push(by, c, r.cost())
+	}
+}
+
+// countLive adds (sign 1) or takes back (sign -1) a live head.
+func (st *state) countLive(r Record, sign int64) {
+	n := &st.count
+	n.keys += sign
+	n.stateBytes += sign * r.cost()
+	n.hash += uint64(sign) * hashOf(r)
+	if r.Deadline() != 0 {
+		n.expiring += sign
+	}
+}
+
+// readable resolves a revision to read at; 0 means now.
+func (st *state) readable(rev Revision) (Revision, error) {
+	switch {
+	case rev == 0:
+		return st.count.revision, nil
+	case rev > st.count.revision:
+		return 0, ErrFutureRevision
+	case rev < st.count.compacted:
+		return 0, &CompactedError{Revision: st.count.compacted}
+	}
+	return rev, nil
+}

@@ -1,0 +1,305 @@
+package mvcc
+
+import "fmt"
+
+// Transactions are evaluated directly against the index, under the store's lock: a write is visible to
+// the next operation and the next transaction of the batch at once, and there is nothing to merge or
+// roll back. The history gets the batch's records in one piece at its end.
+//
+// Time is the batch's stamped time. A key whose deadline is not after it and which a compare or an
+// operation meets is first expired for real, in the transaction's revision. So the outcome of a
+// transaction depends on the log alone, and what it saw is what a watcher sees: first the expiry, then
+// the write. A compare stops at the first key that decides it, and the compares of a transaction at
+// the first that fails; keys behind that are not met.
+//
+// The drawback of writing in place: a panic in the middle leaves a half-written index. Nothing here
+// panics on what a validated log entry can hold; if it does happen, the process has to end.
+
+// Batch evaluates the requests of one log entry; see Store.Update.
+type Batch struct {
+	st     *state
+	now    UnixMilli
+	sub    uint32 // of the next record; above 0: the transaction has written
+	events []Event
+
+	quiet  bool     // results are not wanted
+	unread OpResult // where they go then
+	guards []guard  // outcomes of FlagGuardsFirst, in the order of evaluation
+}
+
+type guard struct {
+	op *Op
+	ok bool
+}
+
+func (b *Batch) begin(st *state, now UnixMilli) {
+	clear(b.events) // the last batch's records
+	b.st, b.now, b.events, b.sub = st, now, b.events[:0], 0
+}
+
+// Now returns the stamped time of the batch.
+func (b *Batch) Now() UnixMilli { return b.now }
+
+// Revision returns the store's revision after what the batch did so far.
+func (b *Batch) Revision() Revision { return b.st.count.revision }
+
+// main is the revision that the transaction has if it writes.
+func (b *Batch) main() Revision { return b.st.count.revision + 1 }
+
+// seen is the revision as the transaction itself sees it.
+func (b *Batch) seen() Revision {
+	if b.sub > 0 {
+		return b.main()
+	}
+	return b.st.count.revision
+}
+
+// finish ends a transaction.
+func (b *Batch) finish() {
+	b.st.count.revision = b.seen()
+	b.sub = 0
+}
+
+// Txn runs a transaction; if it writes anything, that is one new revision. The result goes to res, whose
+// slices are reused; res may be nil if nobody wants it. A check that can refuse a whole transaction
+// before it writes (quota, leases) belongs in front of the call, in the order of the log.
+//
+// It panics on an operation that is not of the closed set: the log's decoder refuses those.
+func (b *Batch) Txn(t *Txn, res *Result) {
+	b.quiet = res == nil
+	b.guards = b.guards[:0]
+	ok := b.holds(t.Compares)
+	b.guardFirst(t.branch(ok))
+	b.run(t, ok, res)
+	b.finish()
+	if res != nil {
+		res.Revision = b.Revision()
+	}
+}
+
+// Expire ends keys whose deadline is not after the batch's time and which are still the ones that were
+// seen; all of them in one revision.
+func (b *Batch) Expire(keys []ExpireKey) {
+	for i := range keys {
+		c, ok := b.st.index.get(keys[i].Key)
+		if ok && c.head.Exists() && c.head.ModRevision() == keys[i].Mod {
+			b.expireIfDue(c)
+		}
+	}
+	b.finish()
+}
+
+func (t *Txn) branch(ok bool) []Op {
+	if ok {
+		return t.Then
+	}
+	return t.Else
+}
+
+// guardFirst evaluates, before anything is written, the compares of nested transactions that ask for
+// it. Where it is not known yet which branch will run, those of both are evaluated.
+func (b *Batch) guardFirst(ops []Op) {
+	for i := range ops {
+		op := &ops[i]
+		switch {
+		case op.Kind != OpTxn:
+		case op.Flags&FlagGuardsFirst != 0:
+			ok := b.holds(op.Txn.Compares)
+			b.guards = append(b.guards, guard{op, ok})
+			b.guardFirst(op.Txn.branch(ok))
+		default:
+			b.guardFirst(op.Txn.Then)
+			b.guardFirst(op.Txn.Else)
+		}
+	}
+}
+
+// succeeds tells whether a nested transaction's compares hold.
+func (b *Batch) succeeds(op *Op) bool {
+	if op.Flags&FlagGuardsFirst == 0 {
+		return b.holds(op.Txn.Compares)
+	}
+	for i := range b.guards { // operations run in the order their guards were evaluated
+		if b.guards[i].op == op {
+			ok := b.guards[i].ok
+			b.guards = b.guards[i+1:]
+			return ok
+		}
+	}
+	panic("mvcc: a guard was not evaluated")
+}
+
+func (b *Batch) run(t *Txn, ok bool, res *Result) {
+	ops := t.branch(ok)
+	if res != nil {
+		res.reset(ok, len(ops))
+	}
+	for i := range ops {
+		r := &b.unread
+		if res != nil {
+			r = &res.Ops[i]
+		}
+		r.reset()
+		b.op(&ops[i], r)
+	}
+}
+
+func (b *Batch) op(op *Op, r *OpResult) {
+	switch op.Kind {
+	case OpRange:
+		b.rangeOp(op, r)
+	case OpPut:
+		b.put(op, r)
+	case OpDelete:
+		b.delete(op, r)
+	case OpModify:
+		b.modify(op, r)
+	case OpTxn:
+		b.nested(op, r)
+	default:
+		panic(fmt.Sprintf("mvcc: operation of unknown kind %d at revision %d", op.Kind, b.Revision()))
+	}
+}
+
+// nested runs a transaction inside another; its Result's revision is the one seen when it ended.
+func (b *Batch) nested(op *Op, r *OpResult) {
+	ok := b.succeeds(op)
+	if b.quiet {
+		b.run(op.Txn, ok, nil)
+		return
+	}
+	r.Txn = new(Result)
+	b.run(op.Txn, ok, r.Txn)
+	r.Txn.Revision = b.seen()
+}
+
+func (b *Batch) put(op *Op, r *OpResult) {
+	c, old := b.find(op.Span.From)
+	needsKey := op.Flags&FlagKeepValue != 0 || op.Flags&(FlagKeepLease|FlagLeaseIfAny) == FlagKeepLease
+	switch {
+	case needsKey && !old.Exists():
+		r.Err = ErrKeyNotFound
+		return
+	case len(op.Value) > MaxValueBytes:
+		r.Err = ErrValueTooLong
+		return
+	}
+	f := b.successor(op.Span.From, old)
+	if op.Flags&FlagKeepValue == 0 {
+		f.value = op.Value
+	}
+	if op.Flags&(FlagKeepLease|FlagLeaseIfAny) == 0 {
+		f.lease = op.Lease
+	}
+	f.deadline = op.Expiry.deadline(b.now, f.deadline)
+	b.store(op, r, c, old, &f)
+}
+
+func (b *Batch) delete(op *Op, r *OpResult) {
+	b.walk(op.Span, false, func(c *chain) bool {
+		if !b.quiet && op.Flags&FlagPrev != 0 {
+			r.Prevs = append(r.Prevs, c.head)
+		}
+		b.end(c, KindDelete)
+		r.N++
+		return true
+	})
+}
+
+// find returns a key's chain, nil if there is none, and its record if it exists now.
+func (b *Batch) find(key string) (*chain, Record) {
+	c, ok := b.st.index.get(key)
+	if !ok {
+		return nil, Record{}
+	}
+	b.expireIfDue(c)
+	return c, c.live()
+}
+
+// walk calls fn with the chains of the keys of a span that exist now, until it returns false.
+func (b *Batch) walk(sp Span, desc bool, fn func(c *chain) bool) {
+	b.st.index.walk(sp, desc, func(_ string, c *chain) bool {
+		b.expireIfDue(c)
+		return !c.head.Exists() || fn(c)
+	})
+}
+
+// successor returns the fields of the record that follows old, with everything kept.
+func (b *Batch) successor(key string, old Record) fields {
+	f := fields{kind: KindPut, key: key, create: b.main(), version: 1}
+	if old.Exists() {
+		f.create, f.version = old.CreateRevision(), old.Version()+1
+		f.lease, f.deadline, f.value = old.Lease(), old.Deadline(), old.Value()
+	}
+	return f
+}
+
+// store writes a put's or a modification's record and fills in its result.
+func (b *Batch) store(op *Op, r *OpResult, c *chain, old Record, f *fields) {
+	if c == nil {
+		c = b.st.index.add(f.key)
+	}
+	r.Record = b.write(c, old, f)
+	if op.Flags&FlagPrev != 0 {
+		r.Prev = old
+	}
+}
+
+func (b *Batch) expireIfDue(c *chain) {
+	if c.head.Exists() && c.head.due(b.now) {
+		b.end(c, KindExpire)
+	}
+}
+
+// end writes a delete or an expiry. REQUIRES: the key exists.
+func (b *Batch) end(c *chain, kind RecordKind) {
+	b.write(c, c.head, &fields{kind: kind, key: c.head.Key()})
+}
+
+func (b *Batch) write(c *chain, prev Record, f *fields) Record {
+	f.mod, f.sub = b.main(), b.sub
+	b.sub++
+	r := f.encode()
+	b.st.write(c, r)
+	b.events = append(b.events, Event{Record: r, Prev: prev})
+	return r
+}
+
+// deadline resolves an expiry; kept is the deadline so far. The result is never out of range: a sum too
+// large is the last instant, and one before 1970 is the first, as 0 would mean none.
+func (e Expiry) deadline(now, kept UnixMilli) UnixMilli {
+	switch e.Mode {
+	case ExpiryKeep:
+		return kept
+	case ExpiryIn:
+		sum := now + UnixMilli(e.MS)
+		if e.MS > 0 && sum < now {
+			sum = 1<<63 - 1
+		}
+		return max(sum, 1)
+	case ExpiryAt:
+		return max(UnixMilli(e.MS), 1)
+	}
+	return 0
+}
+
+// keepCap bounds the slices that a reused result holds on to.
+const keepCap = 1024
+
+func (r *Result) reset(ok bool, n int) {
+	if cap(r.Ops) < n {
+		r.Ops = make([]OpResult, n)
+	}
+	r.Succeeded, r.Ops = ok, r.Ops[:n]
+}
+
+func (r *OpResult) reset() {
+	prevs, records := r.Prevs[:0], r.Range.Records[:0]
+	if cap(prevs) > keepCap {
+		prevs = nil
+	}
+	if cap(records) > keepCap {
+		records = nil
+	}
+	*r = OpResult{Prevs: prevs, Range: RangeResult{Records: records}}
+}
