@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// client is what every client verb works with: the global flags and the way to a node.
+//
+// Failover: endpoints are tried in the order given. The next one is tried only when the request was
+// certainly not executed (nothing was sent, or the node said so) or when it changes nothing. A write whose
+// connection broke after it was sent is reported, never repeated: it may have been done.
+type client struct {
+	streams
+	endpoints []string
+	timeout   time.Duration
+	format    string
+	hex       bool
+}
+
+const (
+	formatSimple = "simple"
+	formatJSON   = "json"
+	formatTable  = "table"
+	formatFields = "fields"
+
+	dialTimeout = 2 * time.Second // etcdctl's
+)
+
+func (c *client) addFlags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.SortFlags = false
+	f.StringSliceVar(&c.endpoints, "endpoints", []string{"127.0.0.1:6379"}, "nodes to ask, tried in this order")
+	f.StringVarP(&c.format, "write-out", "w", formatSimple, "output: simple, json, table or fields")
+	f.DurationVar(&c.timeout, "command-timeout", 5*time.Second, "time limit of one command")
+	f.BoolVar(&c.hex, "hex", false, "print keys and values as \\x… bytes")
+}
+
+// prepare takes the flags that were not given from the environment and checks them.
+func (c *client) prepare(cmd *cobra.Command, environ []string) error {
+	var failed error
+	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+		prefix := variableName(f.Name) + "="
+		i := slices.IndexFunc(environ, func(e string) bool { return strings.HasPrefix(e, prefix) && e != prefix })
+		if f.Changed || i < 0 {
+			return
+		}
+		if err := f.Value.Set(strings.TrimPrefix(environ[i], prefix)); err != nil {
+			failed = badArgsf("%s: %w", variableName(f.Name), err)
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	switch {
+	case !slices.Contains([]string{formatSimple, formatJSON, formatTable, formatFields}, c.format):
+		return badArgsf("unsupported output format %q; use simple, json, table or fields", c.format)
+	case c.format == formatTable && cmd.Annotations["table"] == "no":
+		return badArgsf("table not supported as output format")
+	case len(c.endpoints) == 0:
+		return badArgsf("--endpoints names no node")
+	case c.timeout <= 0:
+		return badArgsf("--command-timeout %v: must be above 0", c.timeout)
+	}
+	for _, e := range c.endpoints {
+		if checkAddress(e) != nil {
+			return badArgsf("--endpoints %q: must be host:port", e)
+		}
+	}
+	return nil
+}
+
+// ask sends one command, with CLUSTER.STATUS in the same pipeline when the output has a header, to the first
+// endpoint that takes it.
+func (c *client) ask(ctx context.Context, readOnly bool, args ...any) (reply any, h header, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var tried error
+	for _, endpoint := range c.endpoints {
+		if reply, h, err = c.askOne(ctx, endpoint, args...); err == nil {
+			return reply, h, nil
+		}
+		if tried = andThen(tried, err); ctx.Err() != nil || !mayTryNext(err, readOnly) {
+			break
+		}
+	}
+	return nil, h, tried
+}
+
+// andThen puts two errors on one line.
+func andThen(first, second error) error {
+	if first == nil {
+		return second
+	}
+	return fmt.Errorf("%w; %w", first, second)
+}
+
+// askOne asks this endpoint only.
+func (c *client) askOne(ctx context.Context, endpoint string, args ...any) (reply any, h header, err error) {
+	conn := c.connect(endpoint)
+	defer conn.Close()
+	pipe := conn.Pipeline()
+	answer := pipe.Do(ctx, args...)
+	var status *redis.Cmd
+	if c.format == formatJSON || c.format == formatFields {
+		status = pipe.Do(ctx, "CLUSTER.STATUS")
+	}
+	_, failed := pipe.Exec(ctx)
+	if reply, err = answer.Result(); errors.Is(err, redis.Nil) {
+		err = nil
+	}
+	if err != nil {
+		return nil, h, describe(endpoint, err, failed)
+	}
+	if status == nil {
+		return reply, h, nil
+	}
+	raw, err := status.Result()
+	if err != nil {
+		return nil, h, describe(endpoint, err, failed)
+	}
+	h, err = headerOf(raw)
+	return reply, h, err
+}
+
+// connect never fails: the connection is made with the first command.
+func (c *client) connect(endpoint string) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr:                     endpoint,
+		Protocol:                 2,
+		PoolSize:                 1,
+		MaxRetries:               -1, // a repeated write is a second write
+		DialTimeout:              min(dialTimeout, c.timeout),
+		DialerRetries:            1,
+		ReadTimeout:              c.timeout,
+		WriteTimeout:             c.timeout,
+		ContextTimeoutEnabled:    true,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+}
+
+// askError is an error with the endpoint it came from. Replies of the node are printed as they are.
+type askError struct {
+	endpoint string
+	err      error
+}
+
+func (e askError) Unwrap() error { return e.err }
+
+func (e askError) Error() string {
+	var said redis.Error
+	var op *net.OpError
+	switch {
+	case errors.As(e.err, &said):
+		return e.err.Error()
+	case errors.Is(e.err, context.DeadlineExceeded):
+		return "no answer from " + e.endpoint + " in time"
+	case errors.As(e.err, &op) && op.Op == "dial":
+		return "cannot connect to " + e.endpoint + ": " + plainReason(op.Err).Error()
+	default:
+		return "connection to " + e.endpoint + " failed: " + e.err.Error()
+	}
+}
+
+// describe prefers the error of the pipeline when the connection broke: the command's own may only echo it.
+func describe(endpoint string, err, pipeline error) error {
+	var said redis.Error
+	if !errors.As(err, &said) && pipeline != nil {
+		err = pipeline
+	}
+	return askError{endpoint: endpoint, err: err}
+}
+
+// mayTryNext reports whether another endpoint may be asked after err. See client.
+func mayTryNext(err error, readOnly bool) bool {
+	var said redis.Error
+	if errors.As(err, &said) {
+		text := said.Error()
+		return strings.HasPrefix(text, "CLUSTERDOWN ") || strings.HasPrefix(text, "ERR max number of clients")
+	}
+	var op *net.OpError
+	return readOnly || errors.As(err, &op) && op.Op == "dial"
+}
+
+// quietLogger drops go-redis's own lines: every failure reaches the user as the verb's error.
+type quietLogger struct{}
+
+func (quietLogger) Printf(context.Context, string, ...any) {}
+
+func init() { redis.SetLogger(quietLogger{}) }
+
+// argsBetween is cobra.RangeArgs with etcdctl's text and exit code.
+func argsBetween(low, high int, text string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < low || len(args) > high {
+			return badArgsf("%s", text)
+		}
+		return nil
+	}
+}
+
+// unexpected is the error for a reply of another shape than WIRE promises: the node is of another version.
+func unexpected(what string) error {
+	return fmt.Errorf("the node's reply has no %s; is it a redkeep node of this version?", what)
+}
