@@ -144,6 +144,14 @@ func (s *Store) CompactSlice(max int) (more bool) {
 	return st.garbage.ready(limit)
 }
 
+// Garbage reports whether compacted records are still held, be it that CompactSlice has not come to them
+// or that a pin keeps them.
+func (s *Store) Garbage() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mu.at.garbage.ready(s.mu.at.count.compacted)
+}
+
 // dropOldest takes a chain's oldest record out of the index.
 func (st *state) dropOldest(c *chain) Record {
 	if c.past != nil {

@@ -107,7 +107,8 @@ func (b *barrier) soleVoter() bool {
 
 var errNotConfirmed = errors.New("no leader confirmed the round")
 
-// join returns the next round to start. confirm, if not nil, is called once instead of waiting for apply here.
+// join returns the next round to start. confirm, if not nil, is called once when the round is confirmed,
+// before anything is awaited here: a remote reader waits for its own apply.
 func (b *barrier) join(confirm func(Point, error)) *Round {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -164,7 +164,8 @@ func (m *member) read(key string) (mvcc.Record, error) {
 }
 
 func incr(key string) *mvcc.Txn {
-	return &mvcc.Txn{Then: []mvcc.Op{{Kind: mvcc.OpModify, Modify: mvcc.ModifyIncrBy, Span: mvcc.KeySpan(key), Delta: 1}}}
+	op := mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifyIncrBy, Span: mvcc.KeySpan(key), Delta: 1}
+	return &mvcc.Txn{Then: []mvcc.Op{op}}
 }
 
 func TestWriteAnywhereReadEverywhere(t *testing.T) {
@@ -368,12 +369,15 @@ func TestHistoryIsBounded(t *testing.T) {
 		}
 	}
 	for _, m := range g.members {
-		await(t, "compaction", func() bool { return m.Store().HistoryBytes() <= bound && m.Store().CompactRevision() > 0 })
+		await(t, "compaction", func() bool {
+			return m.Store().HistoryBytes() <= bound && m.Store().CompactRevision() > 0
+		})
 	}
 	g.sameState()
 }
 
-// A member that was away so long that the log has moved on gets a snapshot, and then answers as the others do.
+// A member that was away so long that the log has moved on gets a snapshot, and then answers as the others
+// do.
 func TestSnapshotInstall(t *testing.T) {
 	g := newGroup(t, 3, Config{})
 	for _, m := range g.members {
@@ -386,7 +390,8 @@ func TestSnapshotInstall(t *testing.T) {
 	lead := g.leader()
 	value := string(make([]byte, 4000))
 	for i := range 400 {
-		if _, err := lead.do(put(fmt.Sprint("k", i), value, mvcc.Expiry{Mode: mvcc.ExpiryIn, MS: 3600_000})); err != nil {
+		in := mvcc.Expiry{Mode: mvcc.ExpiryIn, MS: 3600_000}
+		if _, err := lead.do(put(fmt.Sprint("k", i), value, in)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -49,9 +49,10 @@ func drawOp(t *rapid.T, depth int) mvcc.Op {
 		Kind: mvcc.OpKind(rapid.IntRange(1, 5).Draw(t, "kind")), Span: drawSpan(t),
 		Flags: mvcc.OpFlags(rapid.IntRange(0, 1<<9-1).Draw(t, "flags")),
 		Value: drawString(t, "value"), Delta: rapid.Int64().Draw(t, "delta"),
-		Lease:  mvcc.LeaseID(rapid.Int64().Draw(t, "lease")),
-		Expiry: mvcc.Expiry{Mode: mvcc.ExpiryMode(rapid.IntRange(0, 3).Draw(t, "mode")), MS: rapid.Int64().Draw(t, "ms")},
+		Lease: mvcc.LeaseID(rapid.Int64().Draw(t, "lease")),
 	}
+	o.Expiry.Mode = mvcc.ExpiryMode(rapid.IntRange(0, 3).Draw(t, "mode"))
+	o.Expiry.MS = rapid.Int64().Draw(t, "ms")
 	switch {
 	case o.Kind == mvcc.OpModify:
 		o.Modify = mvcc.ModifyKind(rapid.IntRange(1, 4).Draw(t, "modify"))
@@ -233,7 +234,8 @@ func reencode(kind RequestKind, body reader) ([]byte, error) {
 }
 
 func BenchmarkEncodeDecodeSet(b *testing.B) {
-	txn := mvcc.Txn{Then: []mvcc.Op{{Kind: mvcc.OpPut, Span: mvcc.KeySpan("key:0000000001"), Value: strings.Repeat("v", 128)}}}
+	put := mvcc.Op{Kind: mvcc.OpPut, Span: mvcc.KeySpan("key:0000000001"), Value: strings.Repeat("v", 128)}
+	txn := mvcc.Txn{Then: []mvcc.Op{put}}
 	var s Submission
 	var out mvcc.Txn
 	b.ReportAllocs()
@@ -248,4 +250,3 @@ func BenchmarkEncodeDecodeSet(b *testing.B) {
 		}
 	}
 }
-

@@ -20,7 +20,8 @@ import (
 // Rejected: removing inside apply, which would stall writes for as long as there is garbage.
 // Drawback: members hold different amounts of garbage at a moment; nothing a client sees depends on it.
 const (
-	sliceRecords = 256
+	sliceRecords = 512
+	slicePause   = time.Millisecond
 	maxSamples   = 360
 )
 
@@ -139,7 +140,7 @@ func (c *compactor) remove() {
 		case <-c.engine.stop:
 			return
 		}
-		for store.CompactSlice(sliceRecords) {
+		for store.CompactSlice(sliceRecords) || store.Garbage() {
 			if !c.breathe() {
 				return
 			}
@@ -148,9 +149,9 @@ func (c *compactor) remove() {
 	}
 }
 
-// breathe lets others at the store between two slices, longer while a snapshot pins the garbage.
+// breathe lets others at the store between two slices; while a snapshot pins the garbage, too.
 func (c *compactor) breathe() bool {
-	pause := time.NewTimer(200 * time.Microsecond)
+	pause := time.NewTimer(slicePause)
 	defer pause.Stop()
 	select {
 	case <-pause.C:

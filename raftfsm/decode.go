@@ -69,7 +69,8 @@ func (r *reader) bytes() string {
 	return s
 }
 
-// count reads a number of elements, each at least size bytes long, so that a damaged count cannot ask for memory.
+// count reads a number of elements, each at least size bytes long, so that a damaged count cannot ask for
+// memory.
 func (r *reader) count(size int) int {
 	n := r.uvarint()
 	if n > uint64(len(r.b)/size) {

@@ -125,7 +125,8 @@ func (p *proposer) resend() {
 	}
 }
 
-// taken is what the leader of a term remembers of an origin: who it is, the last batch number, and the answer.
+// taken is what the leader of a term remembers of an origin: who it is, the last batch number, and the
+// answer.
 type taken struct {
 	from   cluster.MemberID
 	number uint64

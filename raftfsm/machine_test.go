@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -214,7 +215,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	if err := other.store.Check(); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := *other.members.Load(), *l.members.Load(); len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+	if got, want := *other.members.Load(), *l.members.Load(); len(got) != 2 || !slices.Equal(got, want) {
 		t.Errorf("members %v, want %v", got, want)
 	}
 	if other.deadlines.Len() != l.deadlines.Len() || other.deadlines.Len() == 0 {
@@ -274,7 +275,8 @@ func TestSnapshotDamage(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "offset") {
 			t.Fatalf("flip at %d of %d: %v", i, len(file), err)
 		}
-		if _, e := fmt.Sscanf(err.Error()[strings.Index(err.Error(), "offset"):], "offset %d", &at); e != nil || at > i {
+		_, where, _ := strings.Cut(err.Error(), "offset ")
+		if _, e := fmt.Sscan(strings.TrimRight(strings.Fields(where)[0], ":"), &at); e != nil || at > i {
 			t.Fatalf("flip at %d: %v", i, err)
 		}
 		if err := VerifySnapshot(bytes.NewReader(file[:i])); !errors.Is(err, ErrSnapshot) {

@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestClientScript(t *testing.T) { runScript(t, "client") }

@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestClusterScript(t *testing.T) { runScript(t, "cluster") }

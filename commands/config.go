@@ -1,0 +1,108 @@
+package commands
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/redkeep/redkeep/resp"
+)
+
+var configRows = []Command{
+	{Name: "config", Arity: -2, Kind: KindAdmin, Group: "server", Since: "2.0.0",
+		Complexity: "Depends on subcommand.", Summary: "A container for server configuration commands.",
+		Subs: []Command{
+			{Name: "get", Arity: -3, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
+				Complexity: "O(N) when N is the number of configuration parameters provided",
+				Summary:    "Returns the effective values of configuration parameters.",
+				Args:       args(argString("parameter").many()), session: configGet},
+			{Name: "set", Arity: -4, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
+				Complexity: "O(N) when N is the number of configuration parameters provided",
+				Summary:    "Sets configuration parameters in-flight; none can be changed.",
+				Args:       args(argBlock("data", argString("parameter"), argString("value")).many()),
+				session:    configSet},
+			{Name: "resetstat", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
+				Complexity: "O(1)", Summary: "Resets the server's statistics.", session: configResetStat},
+			{Name: "rewrite", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.0",
+				Complexity: "O(1)", Summary: "Refused: the effective configuration is never written back.",
+				session: configRewrite},
+			{Name: "help", Arity: 2, Kind: KindAdmin, Flags: FlagLoading | FlagStale, Since: "5.0.0",
+				Complexity: "O(1)", Summary: "Returns helpful text about the different subcommands.",
+				session: help},
+		}},
+}
+
+// parameter is one Redis parameter that clients read, with the value that is true of this server.
+type parameter struct{ name, value string }
+
+// maxBulkBytes is Redis's default of proto-max-bulk-len, the most --max-request-bytes can be.
+const maxBulkBytes = 512 << 20
+
+// parameters are all parameters, sorted by name.
+func (d *Dispatcher) parameters() []parameter {
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return []parameter{
+		{"appendfsync", "always"},
+		{"appendonly", "yes"},
+		{"client-output-buffer-limit", "normal 0 0 0 slave 0 0 0 pubsub 0 0 0"},
+		{"cluster-enabled", "no"},
+		{"databases", "1"},
+		{"dir", d.cfg.DataDir},
+		{"hz", "10"},
+		{"io-threads", "1"},
+		{"latency-tracking", "yes"},
+		{"maxclients", number(int64(d.cfg.MaxClients))},
+		{"maxmemory", number(d.cfg.QuotaBytes)},
+		{"maxmemory-policy", "noeviction"},
+		{"notify-keyspace-events", ""},
+		{"port", number(int64(d.cfg.ClientPort))},
+		{"proto-max-bulk-len", number(min(d.cfg.MaxRequestBytes, maxBulkBytes))},
+		{"repl-backlog-size", "0"},
+		{"requirepass", ""},
+		{"save", ""},
+		{"slowlog-log-slower-than", "-1"},
+		{"slowlog-max-len", "0"},
+		{"tcp-keepalive", "15"},
+		{"timeout", "0"},
+		{"tracking-table-max-keys", "0"},
+	}
+}
+
+func configGet(c *call, _ *session) (resp.Value, error) {
+	out := []resp.Value{}
+	for _, p := range c.d.parameters() {
+		wanted := slices.ContainsFunc(c.args[2:], func(pattern []byte) bool {
+			return matchGlob(lower(string(pattern)), p.name)
+		})
+		if wanted {
+			out = append(out, resp.Bulk(p.name), resp.Bulk(p.value))
+		}
+	}
+	return resp.Map(out...), nil
+}
+
+// configSet refuses every change. Setting a parameter to the value it has is not one, so frameworks that set
+// what they need at start get through where the server already is as they need it.
+func configSet(c *call, _ *session) (resp.Value, error) {
+	if len(c.args)%2 != 0 {
+		return resp.Value{}, errSyntax
+	}
+	all := c.d.parameters()
+	for i := 2; i < len(c.args); i += 2 {
+		name := lower(string(c.args[i]))
+		at := slices.IndexFunc(all, func(p parameter) bool { return p.name == name })
+		if at < 0 {
+			return resp.Value{}, errConfigUnknown(c.args[i])
+		}
+		if all[at].value != string(c.args[i+1]) {
+			return resp.Value{}, errConfigFailed(name, errSetImmutable)
+		}
+	}
+	return resp.OK(), nil
+}
+
+func configResetStat(c *call, _ *session) (resp.Value, error) {
+	c.d.resetStatistics()
+	return resp.OK(), nil
+}
+
+func configRewrite(*call, *session) (resp.Value, error) { return resp.Value{}, errConfigRewrite }

@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestConfigScript(t *testing.T) { runScript(t, "config") }

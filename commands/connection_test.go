@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestConnectionScript(t *testing.T) { runScript(t, "connection") }

@@ -1,0 +1,303 @@
+package commands
+
+// One pipeline, from the client's words to replies in order.
+//
+// Idea: waiting is what costs, so a pipeline waits as seldom as it can. A run of writes is planned without
+// waiting and goes to the engine as one submission; a run of reads shares one barrier round. A run ends where
+// the kind of command changes, so that each command sees the effects of those before it, and at the end of
+// the pipeline. A long run of writes is cut into several submissions, submitted one after the other without a
+// wait in between, so that none is larger than what the engine packs into one log entry.
+//
+// Invariants:
+//  1. Every command gets exactly one reply, in the order of the commands.
+//  2. A command begins (a write is submitted, a read's barrier round begins) only after the replies to all
+//     earlier commands of another kind are known.
+//  3. Nothing here outlives ServePipeline except the session's scratch space, which then holds no client
+//     bytes that are looked at again.
+//  4. Waiting is always Conn.Wait. When the client vanished, what was submitted takes its course and the rest
+//     of the pipeline is dropped; the submissions in flight are left to the engine and not used again.
+//
+// Rejected: a goroutine per command with a reply queue (it allocates, and reads would have to chase the
+// writes before them); one submission per command (the proposer would touch a lock per command instead of per
+// run).
+//
+// Drawback: a slow write holds up the replies of later, independent reads on the same connection. Clients
+// that mind use another connection.
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redkeep/redkeep/raftfsm"
+	"github.com/redkeep/redkeep/resp"
+)
+
+// Connections is what CLIENT LIST, CLIENT KILL and INFO need of the server; *resp.Server has it.
+type Connections interface {
+	Conns(each func(*resp.Conn) bool)
+	Stats() resp.Stats
+}
+
+// Config is what New needs. Engine is required.
+type Config struct {
+	Engine *raftfsm.Engine
+	Logger *slog.Logger // nil: silent
+
+	Version         string // of Redkeep, for INFO
+	RunID           string // 40 hex digits that differ at each start; empty: made from clock and process id
+	ClientPort      int
+	MaxClients      int
+	MaxRequestBytes int64
+	QuotaBytes      int64
+	DataDir         string
+	ConfigFile      string
+	Clock           func() time.Time // nil: time.Now
+}
+
+// Dispatcher serves the commands of all connections. It implements resp.Handler and is safe for concurrent
+// use.
+type Dispatcher struct {
+	cfg     Config
+	engine  *raftfsm.Engine
+	log     *slog.Logger
+	table   *Table
+	stats   *statistics
+	started time.Time
+	stop    chan struct{}
+	done    chan struct{}
+	closing sync.Once
+
+	connections atomic.Pointer[Connections]
+
+	mu struct {
+		sync.Mutex
+		sessions map[uint64]*session
+	}
+}
+
+// New returns a dispatcher; its owner calls Close.
+func New(cfg Config) *Dispatcher {
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Dispatcher{
+		cfg: cfg, engine: cfg.Engine, log: cfg.Logger, table: NewTable(), started: cfg.Clock(),
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	if d.cfg.RunID == "" {
+		d.cfg.RunID = newRunID(d.started)
+	}
+	d.stats = newStatistics()
+	d.mu.sessions = map[uint64]*session{}
+	go d.sample()
+	return d
+}
+
+// Attach tells the dispatcher which server it serves, for the counts in INFO.
+func (d *Dispatcher) Attach(c Connections) { d.connections.Store(&c) }
+
+// Close stops the dispatcher's goroutine and waits for it. Call it after the server has been closed.
+func (d *Dispatcher) Close(ctx context.Context) error {
+	d.closing.Do(func() { close(d.stop) })
+	select {
+	case <-d.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Table returns the table of commands.
+func (d *Dispatcher) Table() *Table { return d.table }
+
+// ServePipeline answers the commands of one read from a connection.
+func (d *Dispatcher) ServePipeline(conn *resp.Conn, cmds []resp.Command) {
+	s := d.session(conn)
+	defer s.run.shrink()
+	for i := range cmds {
+		if conn.Closing() || !d.serve(conn, s, cmds[i].Args) {
+			s.run.abandon()
+			return
+		}
+	}
+	if !d.finish(conn, s) {
+		s.run.abandon()
+	}
+}
+
+// serve takes one command. It returns false iff the rest of the pipeline is not to be served.
+func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
+	c := &s.call
+	c.begin(args)
+	if err := admit(s, c); err != nil {
+		s.run.decide(c.row, true, err)
+		return true
+	}
+	s.last.Store(c.row)
+	switch {
+	case c.row.plan != nil:
+		return d.write(conn, s)
+	case c.row.read != nil && !s.local && (c.row.local == nil || !c.row.local(c)):
+		return d.read(conn, s)
+	default:
+		return d.finish(conn, s) && d.answer(conn, s)
+	}
+}
+
+// write plans the command into the current run of writes.
+func (d *Dispatcher) write(conn *resp.Conn, s *session) bool {
+	if s.run.kind != KindWrite && !d.finish(conn, s) {
+		return false
+	}
+	c := &s.call
+	s.run.begin(KindWrite)
+	render, err := c.row.plan(c)
+	if err != nil {
+		s.run.decide(c.row, false, err)
+		return true
+	}
+	s.run.plan(d.engine, c, render)
+	return true
+}
+
+// read puts the command into the current run of reads.
+func (d *Dispatcher) read(conn *resp.Conn, s *session) bool {
+	if s.run.kind != KindRead && !d.finish(conn, s) {
+		return false
+	}
+	s.run.begin(KindRead)
+	s.run.items = append(s.run.items, item{row: s.call.row, args: s.call.args})
+	return true
+}
+
+// answer serves a command that needs neither log nor barrier.
+func (d *Dispatcher) answer(conn *resp.Conn, s *session) bool {
+	c, began := &s.call, time.Now()
+	var v resp.Value
+	var err error
+	if c.row.session != nil {
+		v, err = c.row.session(c, s)
+	} else {
+		s.view.begin(d.engine.Store(), d.engine.Now(), false)
+		v, err = c.row.read(c, &s.view)
+		d.stats.lookups(&s.view)
+	}
+	if err != nil {
+		v = refused(err)
+	}
+	d.reply(conn, s, c.row, v, time.Since(began))
+	if s.closing {
+		conn.CloseAfterReply()
+	}
+	return !s.closing
+}
+
+// reply sends one reply, in the protocol that HELLO may just have chosen, and counts it.
+func (d *Dispatcher) reply(conn *resp.Conn, s *session, row *Command, v resp.Value, took time.Duration) {
+	if s.proto != conn.Proto() {
+		conn.SetProto(s.proto)
+	}
+	d.stats.observe(row, v, took)
+	conn.Reply(v)
+}
+
+// finish ends the current run: waits for it and sends its replies. It returns false iff the client vanished.
+func (d *Dispatcher) finish(conn *resp.Conn, s *session) bool {
+	ok := true
+	switch s.run.kind {
+	case KindWrite:
+		ok = d.finishWrites(conn, s)
+	case KindRead:
+		ok = d.finishReads(conn, s)
+	}
+	if !ok {
+		return false
+	}
+	took := s.run.took()
+	for i := range s.run.items {
+		it := &s.run.items[i]
+		v := s.run.result(d, it)
+		if it.gated {
+			d.stats.reject(it.row, v)
+			conn.Reply(v)
+			continue
+		}
+		d.reply(conn, s, it.row, v, took)
+	}
+	s.run.end()
+	return true
+}
+
+// finishWrites submits what is left and waits for all submissions of the run.
+func (d *Dispatcher) finishWrites(conn *resp.Conn, s *session) bool {
+	s.run.submit(d.engine)
+	for _, sub := range s.run.submitted() {
+		if !conn.Wait(sub.Done()) {
+			return false
+		}
+	}
+	if s.run.physical {
+		if removed := d.engine.Compacted(); removed != nil {
+			return conn.Wait(removed)
+		}
+	}
+	return true
+}
+
+// finishReads waits for one barrier round and runs the reads, again if they met keys past their deadline.
+func (d *Dispatcher) finishReads(conn *resp.Conn, s *session) bool {
+	if !s.run.undecided() {
+		return true
+	}
+	round := d.engine.Barrier()
+	if !conn.Wait(round.Done()) {
+		return false
+	}
+	if err := round.Err(); err != nil {
+		s.run.refuse(readFate(err))
+		return true
+	}
+	s.view.begin(d.engine.Store(), round.Point().Now, true)
+	for range expireRounds {
+		s.run.read(&s.reading, &s.view)
+		if len(s.view.expired) == 0 {
+			break
+		}
+		if ok := d.expire(conn, s); !ok {
+			return false
+		}
+		s.view.again()
+	}
+	d.stats.lookups(&s.view)
+	return true
+}
+
+// expireRounds bounds how often a run of reads is repeated. A second repetition happens only when a key that
+// was past its deadline got another deadline in the past meanwhile; hiding it is then right.
+const expireRounds = 3
+
+// expireAtOnce bounds the keys of one request to expire.
+const expireAtOnce = 2048
+
+// expire gets the expiry of the keys that the view hid committed. It returns false iff the client vanished.
+func (d *Dispatcher) expire(conn *resp.Conn, s *session) bool {
+	for keys := s.view.expired; len(keys) > 0; keys = keys[min(len(keys), expireAtOnce):] {
+		sub := d.engine.NewSubmission()
+		sub.AddExpire(keys[:min(len(keys), expireAtOnce)])
+		d.engine.Submit(sub)
+		if !conn.Wait(sub.Done()) {
+			return false
+		}
+		if err := sub.Err(); err != nil {
+			s.run.refuse(readFate(err))
+			return true
+		}
+	}
+	return true
+}

@@ -1,0 +1,33 @@
+// Package commands turns client commands into requests and results into replies.
+//
+// The one table (table.go) has a row per command; its columns hold all policy: arity, flags, key
+// positions, ACL categories, kind. Gates (gates.go) read columns and let a call pass or refuse it. The
+// Dispatcher (dispatcher.go) walks a pipeline, packs runs of writes into submissions and runs of reads
+// into one barrier round, and sends the replies in order. Each family file holds handlers and their rows.
+//
+// Types to know:
+//
+//	Dispatcher  implements resp.Handler; one for the node
+//	Command     one row of the table
+//	call        one command being served: its arguments and the request it plans
+//	session     what a connection remembers between commands
+//	view        local reads that never show a key past its deadline
+//	render      the function that makes a reply of a write's result
+//
+// A handler has no connection and cannot write to one. There are three shapes, and a row has one of them:
+//
+//	plan    write    arguments -> call.txn and a render; REQUIRES nothing of the store
+//	read    read     arguments -> reply, through a view, after the barrier
+//	session session, admin   arguments -> reply, from the node's own state; answers without a quorum
+//
+// A plan never looks at the store, so the transaction it makes means the same wherever it is put: alone, or
+// concatenated with others into the one transaction of MULTI, where its render gets its own part of the
+// result.
+//
+// Goroutines: the dispatcher owns one (it samples rates for INFO) and Close waits for it. All else runs on
+// the goroutine of the connection served. Locks: Dispatcher.mu guards the list of sessions; session.mu guards
+// what CLIENT LIST shows of a session. Neither is held while the other is taken, over I/O or over a wait.
+//
+// The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
+// anything to the store, start a goroutine per command, or register a command anywhere but in the table.
+package commands

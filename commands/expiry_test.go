@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestExpiryScript(t *testing.T) { runScript(t, "expiry") }

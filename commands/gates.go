@@ -1,0 +1,83 @@
+package commands
+
+// gate lets a command pass (nil) or refuses it. Gates read the columns of the table and the state of the
+// connection; none names a command.
+type gate func(s *session, c *call) error
+
+// gates is every check between a parsed command and its handler, in the order they are made. The order is
+// Redis's: a client sees the same error when several would apply.
+var gates = []gate{
+	gateKnown,
+	gateSub,
+	gateArity,
+	gateAuthenticated,
+	gatePermitted,
+	gateSubscriber,
+	gateQueue,
+	gateWritable,
+}
+
+// gateKnown finds the row.
+func gateKnown(_ *session, c *call) error {
+	if c.row = c.d.table.Lookup(c.args[0]); c.row == nil {
+		return errUnknownCommand(c.args)
+	}
+	return nil
+}
+
+// gateSub goes on to the sub-command's row. A container called alone, if it has no handler of its own, fails
+// at its arity.
+func gateSub(_ *session, c *call) error {
+	if len(c.row.subs) == 0 || len(c.args) < 2 {
+		return nil
+	}
+	sub := c.row.Sub(c.args[1])
+	if sub == nil {
+		return errUnknownSub(c.row.Name, c.args[1])
+	}
+	c.row = sub
+	return nil
+}
+
+func gateArity(_ *session, c *call) error {
+	if !c.row.fits(len(c.args)) {
+		return errArity(c.row.Name)
+	}
+	return nil
+}
+
+// gateAuthenticated is where a connection without a user is held to the rows flagged no_auth. No password can
+// be set yet, so every connection is the default user's.
+func gateAuthenticated(*session, *call) error { return nil }
+
+// gatePermitted is where the user's rules meet the row's categories and keys. There are no users yet.
+func gatePermitted(*session, *call) error { return nil }
+
+// gateSubscriber is where a RESP2 connection with subscriptions is held to the few commands it may send.
+// There are no subscriptions yet.
+func gateSubscriber(*session, *call) error { return nil }
+
+// gateQueue is where a connection inside MULTI has its command queued instead of served. There is no MULTI
+// yet.
+func gateQueue(*session, *call) error { return nil }
+
+// gateWritable refuses what would grow the state while the node takes no such writes.
+func gateWritable(_ *session, c *call) error {
+	if c.row.Flags&FlagDenyOOM == 0 {
+		return nil
+	}
+	if err := c.d.engine.AcceptsWrites(); err != nil {
+		return refusal(err)
+	}
+	return nil
+}
+
+// admit passes c through the gates.
+func admit(s *session, c *call) error {
+	for _, pass := range gates {
+		if err := pass(s, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

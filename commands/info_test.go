@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestInfoScript(t *testing.T) { runScript(t, "info") }

@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestIntrospectionScript(t *testing.T) { runScript(t, "introspection") }

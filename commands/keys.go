@@ -1,0 +1,171 @@
+package commands
+
+import (
+	"strconv"
+
+	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/resp"
+)
+
+var keyRows = []Command{
+	{Name: "del", Arity: -2, Kind: KindWrite, Keys: allKeys("RM delete"), Group: "generic", Since: "1.0.0",
+		Complexity: "O(N) where N is the number of keys that will be removed.",
+		Summary:    "Deletes one or more keys.", Args: args(argKey("key").many()), plan: del},
+	{Name: "unlink", Arity: -2, Kind: KindWrite, Flags: FlagFast, Keys: allKeys("RM delete"), Group: "generic",
+		Since: "4.0.0", Complexity: "O(N) where N is the number of keys that will be removed.",
+		Summary: "Deletes one or more keys, as DEL does.", Args: args(argKey("key").many()), plan: del},
+	{Name: "exists", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO"), Group: "generic",
+		Since: "1.0.0", Complexity: "O(N) where N is the number of keys to check.",
+		Summary: "Determines whether one or more keys exist.", Args: args(argKey("key").many()), read: exists},
+	{Name: "touch", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO"), Group: "generic",
+		Since: "3.2.1", Complexity: "O(N) where N is the number of keys that will be touched.",
+		Summary: "Returns the number of existing keys out of those specified; there are no access times to update.",
+		Args:    args(argKey("key").many()), read: exists},
+	{Name: "type", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO"), Group: "generic",
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Determines the type of value stored at a key.",
+		Args: args(argKey("key")), read: typeOf},
+	{Name: "keys", Arity: 2, Kind: KindRead, Group: "generic", Categories: CatDangerous, Since: "1.0.0",
+		Complexity: "O(N) with N being the number of keys that begin as the pattern does.",
+		Summary:    "Returns all key names that match a pattern.", Tips: []string{unstable},
+		Args: args(argPattern("pattern")), read: keysOf},
+	{Name: "scan", Arity: -2, Kind: KindRead, Group: "generic", Since: "2.8.0",
+		Complexity: "O(1) for every call, O(N) for a complete iteration.",
+		Summary:    "Iterates over the key names in the database.", Tips: []string{"nondeterministic_output"},
+		Args: args(argInteger("cursor"), argPattern("pattern").after("MATCH").opt(),
+			argInteger("count").after("COUNT").opt(), argString("type").after("TYPE").opt().from("6.0.0")),
+		read: scan},
+	{Name: "dbsize", Arity: 1, Kind: KindRead, Flags: FlagFast, Group: "server", Categories: CatKeyspace,
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys in the database.", read: dbsize},
+	{Name: "flushall", Arity: -1, Kind: KindWrite, Group: "server", Categories: CatKeyspace | CatDangerous,
+		Since: "1.0.0", Complexity: "O(N) where N is the total number of keys.",
+		Summary: "Removes all keys, in one revision.", Args: args(flushModeArg), plan: flush},
+	{Name: "flushdb", Arity: -1, Kind: KindWrite, Group: "server", Categories: CatKeyspace | CatDangerous,
+		Since: "1.0.0", Complexity: "O(N) where N is the number of keys.",
+		Summary: "Removes all keys from the current database, which is the only one.",
+		Args:    args(flushModeArg), plan: flush},
+}
+
+var flushModeArg = argOneOf("flush-type", argToken("ASYNC").from("4.0.0"),
+	argToken("SYNC").from("6.2.0")).opt()
+
+func del(c *call) (render, error) {
+	for i := 1; i < len(c.args); i++ {
+		c.do(mvcc.Op{Kind: mvcc.OpDelete, Span: mvcc.KeySpan(c.str(i))})
+	}
+	return sumNumbers, nil
+}
+
+func exists(c *call, v *view) (resp.Value, error) {
+	n := int64(0)
+	v.each(c.args[1:], func(r mvcc.Record) {
+		if r.Exists() {
+			n++
+		}
+	})
+	return resp.Int(n), nil
+}
+
+func typeOf(c *call, v *view) (resp.Value, error) {
+	if v.get(c.str(1)).Exists() {
+		return resp.Simple("string"), nil
+	}
+	return resp.Simple("none"), nil
+}
+
+func keysOf(c *call, v *view) (resp.Value, error) {
+	pattern := c.str(1)
+	span := mvcc.PrefixSpan("")
+	if prefix, exact := globPrefix(pattern); exact {
+		span = mvcc.KeySpan(prefix)
+	} else {
+		span = mvcc.PrefixSpan(prefix)
+	}
+	found, err := v.rangeNow(span, mvcc.RangeOptions{})
+	if err != nil {
+		return resp.Value{}, opError(err)
+	}
+	out := make([]resp.Value, 0, len(found.Records))
+	for _, r := range found.Records {
+		if key := r.Key(); matchGlob(pattern, key) {
+			out = append(out, resp.Bulk(key))
+		}
+	}
+	return resp.ArrayOf(out), nil
+}
+
+// scanOptions is a parsed SCAN.
+type scanOptions struct {
+	cursor  uint64
+	count   int64
+	match   string
+	matches bool
+	nothing bool // a TYPE that no key has
+}
+
+const (
+	scanCount    = 10      // records examined when COUNT is not given
+	scanMaxCount = 1 << 20 // more make no page faster
+	scanEnd      = 1 << 53 // cursors are below
+)
+
+func parseScan(c *call) (o scanOptions, err error) {
+	var ok bool
+	if o.cursor, ok = parseCursor(c.args[1]); !ok {
+		return o, errInvalidCursor
+	}
+	o.count = scanCount
+	for w := c.options(2); w.more(); {
+		option := w.next()
+		if !w.more() {
+			return o, errSyntax
+		}
+		value := w.next()
+		switch {
+		case is(option, "COUNT"):
+			if o.count, err = integer(value); err != nil {
+				return o, err
+			}
+			if o.count < 1 {
+				return o, errSyntax
+			}
+		case is(option, "MATCH"):
+			o.match, o.matches = alias(value), string(value) != "*"
+		case is(option, "TYPE"):
+			o.nothing = !is(value, "STRING")
+		default:
+			return o, errSyntax
+		}
+	}
+	return o, nil
+}
+
+func scan(c *call, v *view) (resp.Value, error) {
+	o, err := parseScan(c)
+	if err != nil {
+		return resp.Value{}, err
+	}
+	keys := []resp.Value{}
+	next := uint64(0)
+	if o.cursor < scanEnd {
+		next = v.store.Scan(o.cursor, int(min(o.count, scanMaxCount)), func(r mvcc.Record) {
+			if o.wants(v.alive(r)) {
+				keys = append(keys, resp.Bulk(r.Key()))
+			}
+		})
+	}
+	return resp.Array(resp.Bulk(strconv.FormatUint(next, 10)), resp.ArrayOf(keys)), nil
+}
+
+func (o *scanOptions) wants(r mvcc.Record) bool {
+	return r.Exists() && !o.nothing && (!o.matches || matchGlob(o.match, r.Key()))
+}
+
+func dbsize(_ *call, v *view) (resp.Value, error) { return resp.Int(v.store.Len()), nil }
+
+func flush(c *call) (render, error) {
+	if len(c.args) > 2 || len(c.args) == 2 && !is(c.args[1], "SYNC") && !is(c.args[1], "ASYNC") {
+		return nil, errSyntax
+	}
+	c.do(mvcc.Op{Kind: mvcc.OpDelete, Span: mvcc.PrefixSpan("")})
+	return allOK, nil
+}

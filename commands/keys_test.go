@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestKeysScript(t *testing.T) { runScript(t, "keys") }

@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestKVScript(t *testing.T) { runScript(t, "kv") }

@@ -1,0 +1,69 @@
+package commands
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/raftfsm"
+)
+
+// loneNode is one member of three whose others never start: no leader, no quorum.
+func loneNode(t *testing.T, timeout time.Duration) *testNode {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := ln.Addr().String()
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	peers := []cluster.Peer{
+		{Name: "n1", Addr: own}, {Name: "n2", Addr: "127.0.0.1:1"}, {Name: "n3", Addr: "127.0.0.1:2"},
+	}
+	return openNode(t, peers, func(cfg *raftfsm.Config) { cfg.RequestTimeout = timeout })
+}
+
+// What clients send when they connect is answered without a quorum; what needs one is refused in time, with a
+// text that says nothing was done.
+func TestWithoutQuorum(t *testing.T) {
+	n := loneNode(t, 200*time.Millisecond)
+	c := n.dial(t)
+	for _, words := range [][]string{{"HELLO", "3"}, {"COMMAND"}, {"COMMAND", "DOCS"}, {"INFO"},
+		{"CLIENT", "LIST"}, {"CLIENT", "SETINFO", "LIB-NAME", "x"}, {"PING"},
+		{"CONFIG", "GET", "*"}, {"MEMBER.LIST"},
+		{"CLUSTER.STATUS"}, {"CLUSTER.HEALTH"}, {"ROLE"}, {"TIME"}, {"SELECT", "0"}} {
+		if got := c.do(words...); strings.HasPrefix(got, "(") {
+			t.Errorf("%q replied %s", words, got)
+		}
+	}
+	if got := c.do("HELLO", "2"); !strings.Contains(got, `"role" "replica"`) {
+		t.Errorf("HELLO replied %s", got)
+	}
+	const down = "(CLUSTERDOWN no leader is known; the command was not executed, try again)"
+	c.want(down, "SET", "a", "1")
+	c.want(down, "GET", "a")
+	c.want(down, "KV.COMPACT", "1")
+	c.want("OK", "READONLY")
+	c.want("nil", "GET", "a")
+	if got := c.do("CLUSTER.HEALTH"); !strings.Contains(got, `"healthy" 0`) {
+		t.Errorf("health %s", got)
+	}
+}
+
+// A client that goes away while its command waits does not hold its connection, and later ones are served.
+func TestClientVanishesWhileWaiting(t *testing.T) {
+	n := loneNode(t, time.Minute)
+	for _, words := range [][]string{{"SET", "a", "1"}, {"GET", "a"}} {
+		c := n.dial(t)
+		c.send(encode(words...))
+		waitFor(t, "the command to be served", func() bool { return len(n.d.sessions()) == 1 })
+		if err := c.conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "the connection to be forgotten", func() bool { return len(n.d.sessions()) == 0 })
+	}
+	n.dial(t).want("PONG", "PING")
+}

@@ -1,0 +1,98 @@
+package commands
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redkeep/redkeep/resp"
+)
+
+// session is what a connection remembers between commands, and the scratch space it serves them in.
+type session struct {
+	id   uint64
+	conn *resp.Conn // for the dispatcher and CLIENT LIST; a handler does not touch it
+
+	// Only the goroutine that serves the connection uses these.
+	proto   int
+	local   bool // READONLY: reads answer from this node's state without a barrier
+	closing bool // close the connection after this reply
+	call    call // the command being gated or planned
+	reading call // the read being run, while call already holds the command that ended its run
+	view    view
+	run     run
+
+	// Shown by CLIENT LIST to other connections.
+	shownLocal atomic.Bool
+	noEvict    atomic.Bool
+	noTouch    atomic.Bool
+	last       atomic.Pointer[Command]
+
+	mu struct {
+		sync.Mutex
+		labels
+	}
+}
+
+// labels are what a client tells of itself.
+type labels struct{ name, libName, libVersion string }
+
+func (s *session) labels() labels {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.labels
+}
+
+func (s *session) label(change func(*labels)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.mu.labels)
+}
+
+func (s *session) setLocal(local bool) {
+	s.local = local
+	s.shownLocal.Store(local)
+}
+
+// reset takes the session back to how the connection began.
+func (s *session) reset() {
+	s.proto = 2
+	s.setLocal(false)
+	s.noEvict.Store(false)
+	s.noTouch.Store(false)
+	s.label(func(l *labels) { l.name = "" })
+}
+
+// session returns the session of a connection, making it at the connection's first command.
+func (d *Dispatcher) session(conn *resp.Conn) *session {
+	if s, ok := conn.Session.(*session); ok {
+		return s
+	}
+	s := &session{id: conn.ID(), conn: conn, proto: conn.Proto()}
+	s.call.d, s.reading.d = d, d
+	conn.Session = s
+	d.mu.Lock()
+	d.mu.sessions[s.id] = s
+	d.mu.Unlock()
+	return s
+}
+
+// Closed forgets a connection.
+func (d *Dispatcher) Closed(conn *resp.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.mu.sessions, conn.ID())
+}
+
+// sessions returns the connections that have sent a command, oldest first.
+func (d *Dispatcher) sessions() []*session {
+	d.mu.Lock()
+	all := make([]*session, 0, len(d.mu.sessions))
+	for _, s := range d.mu.sessions {
+		all = append(all, s)
+	}
+	d.mu.Unlock()
+	slices.SortFunc(all, func(a, b *session) int { return cmp.Compare(a.id, b.id) })
+	return all
+}

@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestStatisticsScript(t *testing.T) { runScript(t, "statistics") }

@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestStringsScript(t *testing.T) { runScript(t, "strings") }
