@@ -44,7 +44,7 @@ type Config struct {
 	ElectionTimeout  time.Duration // default HeartbeatTimeout; never less
 	SnapshotBytes    int64         // log bytes since the last snapshot that trigger one; default 64 MiB; < 0 off
 	CacheBytes       int64         // recent log entries kept in memory; default 64 MiB
-	SegmentBytes     int           // size of a WAL segment file; default 64 MiB
+	SegmentBytes     int           // size of a WAL segment file; default 16 MiB
 
 	// OnStored runs after each successful StoreLogs, on raft's main goroutine: it must not block.
 	OnStored func()
@@ -74,7 +74,7 @@ const (
 	defaultTimeout       = time.Second
 	defaultSnapshotBytes = 64 << 20
 	defaultCacheBytes    = 64 << 20
-	defaultSegmentBytes  = 64 << 20
+	defaultSegmentBytes  = 16 << 20
 )
 
 func (c Config) withDefaults() Config {

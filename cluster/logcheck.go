@@ -8,9 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime/debug"
-	"strings"
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
@@ -114,61 +112,6 @@ func checkBoltEntries(s *boltLog, snapshot Index) error {
 		}
 		if err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// checkSnapshots verifies the newest snapshot: raft would silently fall back to an older one, whose log is
-// gone.
-func checkSnapshots(dir string, store raft.SnapshotStore, verify func(io.Reader) error) error {
-	list, err := store.List()
-	if err != nil {
-		return fmt.Errorf("list snapshots in %s: %w", dir, err)
-	}
-	if err := checkSnapshotMeta(dir, list); err != nil {
-		return err
-	}
-	if len(list) == 0 {
-		return nil
-	}
-	path := filepath.Join(dir, list[0].ID, "state.bin")
-	if verify != nil {
-		f, err := os.Open(path)
-		if err != nil {
-			return fmt.Errorf("%w snapshot file %s: %w", ErrCorrupt, path, err)
-		}
-		err = verify(f)
-		f.Close()
-		if err != nil {
-			return fmt.Errorf("%w snapshot file %s: %w", ErrCorrupt, path, err)
-		}
-	}
-	_, r, err := store.Open(list[0].ID)
-	if err != nil {
-		return fmt.Errorf("%w snapshot file %s offset 0: %w", ErrCorrupt, path, err)
-	}
-	return r.Close()
-}
-
-// checkSnapshotMeta refuses a directory whose newest snapshot List has left out because its meta.json is
-// unreadable.
-func checkSnapshotMeta(dir string, list []*raft.SnapshotMeta) error {
-	names, err := filepath.Glob(filepath.Join(dir, "*-*-*"))
-	if err != nil {
-		return err
-	}
-	listed := map[string]bool{}
-	for _, m := range list {
-		listed[m.ID] = true
-		if !strings.HasPrefix(m.ID, fmt.Sprintf("%d-%d-", m.Term, m.Index)) {
-			return fmt.Errorf("%w snapshot file %s offset 0: index and term do not match the directory's name",
-				ErrCorrupt, filepath.Join(dir, m.ID, "meta.json"))
-		}
-	}
-	for _, path := range names {
-		if len(list) < 2 && !listed[filepath.Base(path)] && filepath.Ext(path) != ".tmp" {
-			return fmt.Errorf("%w snapshot file %s offset 0: unreadable", ErrCorrupt, filepath.Join(path, "meta.json"))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type Node struct {
 	fatal     *fatalSwitch
 	stable    *stableStore
 	log       *logStore
-	snaps     raft.SnapshotStore
+	snaps     *snapshotStore
 	fsm       *countingFSM
 	mux       *peerMux
 	peers     *peerNet
@@ -127,11 +128,12 @@ func (n *Node) openStores() (err error) {
 	if err := n.dir.cleanSnapshots(); err != nil {
 		return err
 	}
-	n.snaps, err = raft.NewFileSnapshotStoreWithLogger(n.dir.path, 2, newRaftLogger(n.cfg.Logger, "snapshot"))
+	files, err := raft.NewFileSnapshotStoreWithLogger(n.dir.path, 2, newRaftLogger(n.cfg.Logger, "snapshot"))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDataDirAccess, err)
 	}
-	if err := checkSnapshots(n.dir.file(snapshotDir), n.snaps, n.cfg.VerifySnapshot); err != nil {
+	n.snaps = &snapshotStore{files, n.dir.file(snapshotDir), n.cfg.VerifySnapshot}
+	if err := n.snaps.checkMeta(); err != nil {
 		return err
 	}
 	if n.stable, err = openStable(n.dir.file(stableFile), n.fatal); err != nil {
@@ -204,7 +206,7 @@ func (n *Node) start() (err error) {
 	n.fsm = &countingFSM{BatchingFSM: n.cfg.FSM}
 	n.raft, err = raft.NewRaft(n.raftConfig(), n.fsm, n.log, n.stable, n.snaps, n.trans)
 	if err != nil {
-		return fmt.Errorf("start raft: %w", err)
+		return cmp.Or(n.snaps.damage(), fmt.Errorf("start raft: %w", err))
 	}
 	n.fsm.restores.Store(0)
 	n.trans.lead(n.leading)

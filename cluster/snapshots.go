@@ -11,9 +11,10 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// snapshotter decides when raft takes a snapshot: when the log has grown by Config.SnapshotBytes since the
-// last one, or on demand. raft's own trigger counts entries, and an entry here is anything from 100 bytes
-// to half a megabyte.
+// snapshotter decides when raft takes a snapshot: when the log has grown since the last one by
+// Config.SnapshotBytes and by half of that snapshot's size, so that writing snapshots costs at most twice
+// what writing the log does; or on demand. raft's own trigger counts entries, and an entry here is anything
+// from 100 bytes to half a megabyte.
 //
 // Behind a snapshot the log keeps about as many bytes as trigger the next one, and never fewer than 128
 // entries, so that a follower that was away for a moment catches up from the log, and one that needs the
@@ -25,6 +26,7 @@ type snapshotter struct {
 	log    *logStore
 	out    *slog.Logger
 	keep   int64
+	least  int64 // Config.SnapshotBytes
 	report func(took time.Duration, err error)
 	demand chan chan error
 	taken  atomic.Int64
@@ -40,14 +42,15 @@ const (
 
 func newSnapshotter(r *raft.Raft, snaps raft.SnapshotStore, log *logStore, cfg Config) *snapshotter {
 	s := &snapshotter{
-		raft: r, snaps: snaps, log: log, out: cfg.Logger, keep: max(cfg.SnapshotBytes, minTrailingBytes),
+		raft: r, snaps: snaps, log: log, out: cfg.Logger, least: cfg.SnapshotBytes, keep: max(cfg.SnapshotBytes, minTrailingBytes),
 		report: cfg.Metrics.Snapshot, demand: make(chan chan error),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	if cfg.trailingBytes > 0 {
 		s.keep = cfg.trailingBytes
 	}
-	if log.snapAt > 0 && log.sinceSnap.Load() >= log.snapAt {
+	s.aim()
+	if at := log.snapAt.Load(); at > 0 && log.sinceSnap.Load() >= at {
 		wake(log.snapWanted)
 	}
 	go s.run()
@@ -80,12 +83,21 @@ func (s *snapshotter) run() {
 
 // maybeTake measures again: a snapshot installed by the leader counts as one.
 func (s *snapshotter) maybeTake() error {
-	grown := s.log.counts.since(s.last().Index)
-	if grown < s.log.snapAt {
+	grown := s.log.counts.since(s.aim())
+	if grown < s.log.snapAt.Load() {
 		s.log.sinceSnap.Store(grown)
 		return nil
 	}
 	return s.take()
+}
+
+// aim sets how much log calls for the next snapshot, and returns the index of the last one.
+func (s *snapshotter) aim() Index {
+	last := s.last()
+	if s.least > 0 {
+		s.log.snapAt.Store(max(s.least, last.Size/2))
+	}
+	return last.Index
 }
 
 func (s *snapshotter) take() error {
@@ -102,6 +114,7 @@ func (s *snapshotter) take() error {
 	}
 	if err == nil {
 		s.taken.Add(1)
+		s.aim()
 	}
 	if s.report != nil {
 		s.report(time.Since(start), err)

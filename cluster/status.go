@@ -28,6 +28,9 @@ func (n *Node) Leader() (id MemberID, addr string, ok bool) {
 	return parseMember(s), string(a), s != ""
 }
 
+// DiskFree returns the bytes free on the file system of the data directory; -1 if that cannot be found out.
+func (n *Node) DiskFree() int64 { return diskFree(n.dir.path) }
+
 // Self returns this member's id. ClusterID returns its cluster's.
 func (n *Node) Self() MemberID       { return n.self }
 func (n *Node) ClusterID() ClusterID { return n.cluster }

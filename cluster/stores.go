@@ -12,7 +12,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/segment"
 )
 
@@ -54,7 +53,7 @@ type logStore struct {
 	mono     bool
 
 	sinceSnap  atomic.Int64  // bytes appended since the last snapshot
-	snapAt     int64         // wake snapshots when sinceSnap reaches it; <= 0 never
+	snapAt     atomic.Int64  // wake snapshots when sinceSnap reaches it; <= 0 never
 	snapWanted chan struct{} // one slot
 
 	running atomic.Int64 // Unix nanoseconds at which the running StoreLogs began; 0 when none runs
@@ -64,8 +63,9 @@ func newLogStore(inner logInner, cfg Config, fatal *fatalSwitch) *logStore {
 	s := &logStore{
 		inner: inner, cache: newEntryCache(cfg.CacheBytes), fatal: fatal,
 		onStored: cfg.OnStored, observe: cfg.Metrics.StoreLogs,
-		snapAt: cfg.SnapshotBytes, snapWanted: make(chan struct{}, 1),
+		snapWanted: make(chan struct{}, 1),
 	}
+	s.snapAt.Store(cfg.SnapshotBytes)
 	if m, ok := inner.(raft.MonotonicLogStore); ok {
 		s.mono = m.IsMonotonic()
 	}
@@ -104,23 +104,26 @@ func openCheckedWAL(dir string, cfg Config) (logInner, error) {
 	if err := checkWAL(dir, cfg.CheckEntry, cfg.SegmentBytes, cfg.Logger); err != nil {
 		return nil, err
 	}
+	space := newSegmentSpace(dir, cfg.SegmentBytes)
 	w, err := wal.Open(dir,
 		wal.WithCodec(walCodec{}),
 		wal.WithMetaStore(&segmentList{}),
-		wal.WithSegmentFiler(codecFiler{segment.NewFiler(dir, fs.New())}),
+		wal.WithSegmentFiler(codecFiler{segment.NewFiler(dir, space)}),
 		wal.WithSegmentSize(cfg.SegmentBytes),
 		wal.WithLogger(newRaftLogger(cfg.Logger, "wal")))
 	if err != nil {
+		space.close()
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
 	}
-	return &walLog{w, dir, cfg.Logger}, nil
+	return &walLog{w, space, dir, cfg.Logger}, nil
 }
 
 // walLog names the file when a record turns out to be damaged while the node runs.
 type walLog struct {
 	*wal.WAL
-	dir string
-	log *slog.Logger
+	space *segmentSpace
+	dir   string
+	log   *slog.Logger
 }
 
 func (w *walLog) GetLog(index uint64, l *raft.Log) error {
@@ -132,6 +135,12 @@ func (w *walLog) GetLog(index uint64, l *raft.Log) error {
 		path := filepath.Join(w.dir, "*.wal")
 		return fmt.Errorf("%w log file %s (entry index %d): %w", ErrCorrupt, path, index, err)
 	}
+	return err
+}
+
+func (w *walLog) Close() error {
+	err := w.WAL.Close()
+	w.space.close()
 	return err
 }
 
@@ -168,7 +177,7 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	}
 	s.cache.put(logs)
 	bytes := s.counts.add(logs)
-	if s.sinceSnap.Add(int64(bytes)) >= s.snapAt && s.snapAt > 0 {
+	if at := s.snapAt.Load(); s.sinceSnap.Add(int64(bytes)) >= at && at > 0 {
 		wake(s.snapWanted)
 	}
 	if s.observe != nil {

@@ -16,11 +16,15 @@ func (e *Engine) leadership() {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	var seen leaderSeen
+	var looked time.Time
 	for {
 		e.startTerm()
 		e.note(&seen)
 		e.introduce()
-		e.diskFree.Store(e.node.Stats().DiskFree)
+		if now := time.Now(); now.Sub(looked) >= time.Second {
+			looked = now
+			e.diskFree.Store(e.node.DiskFree())
+		}
 		select {
 		case <-changes:
 			wake(e.proposer.kick)

@@ -32,10 +32,10 @@ import (
 // Drawback: at a large heap a collection comes after 25 % growth instead of 100 %, so marking costs four
 // times as much. It runs beside the work, and only as often as writes make garbage.
 const (
-	smallRoom   = 64 << 20
+	smallRoom   = 192 << 20
 	largeShare  = 0.25
 	lowestGOGC  = 25
-	highestGOGC = 800
+	highestGOGC = 4800
 
 	idleTick   = 2 * time.Second
 	idleAllocs = 4 << 20 // per tick
