@@ -322,12 +322,12 @@ func TestTakeOnce(t *testing.T) {
 		{Header{Origin: 1, Batch: 8, Term: term - 1}, verdictNotLeader, false},
 		{Header{Origin: 1, Batch: 8, Term: term + 1}, verdictNotLeader, false},
 	} {
-		if v, first := p.take(from, step.h); v != step.want || first != step.first {
+		if v, first := p.take(from, step.h, make([]byte, headerSize)); v != step.want || first != step.first {
 			t.Errorf("step %d: %v, %v", i, v, first)
 		}
 	}
 	if got := g.follower().proposer; got != nil {
-		if v, _ := got.take(from, Header{Origin: 9, Batch: 1, Term: term}); v != verdictNotLeader {
+		if v, _ := got.take(from, Header{Origin: 9, Batch: 1, Term: term}, nil); v != verdictNotLeader {
 			t.Errorf("a follower took a batch: %v", v)
 		}
 	}

@@ -62,7 +62,7 @@ func or[T comparable](v, def T) T {
 const (
 	entryBytes    = 512 << 10
 	entryRequests = 4096
-	maxInflight   = 16
+	maxInflight   = 2 // one on the way back, one on the way out
 	queueBytes    = 64 << 20
 	entrySlack    = 1 << 20 // a request is a little longer in the log than on the wire
 )
@@ -118,12 +118,17 @@ func New(cfg Config) *Engine {
 }
 
 // FSM returns the state machine for cluster.Config.
-func (e *Engine) FSM() raft.BatchingFSM { return timedMachine{e.machine} }
+func (e *Engine) FSM() raft.BatchingFSM { return outerMachine{e.machine, e.proposer} }
 
-// timedMachine measures applying from outside the machine, which reads no clock.
-type timedMachine struct{ *machine }
+// outerMachine is the machine as raft sees it. It tells the proposer that a round is committed before the
+// machine begins to apply it, and measures how long that takes, because the machine reads no clock.
+type outerMachine struct {
+	*machine
+	proposer *proposer
+}
 
-func (m timedMachine) ApplyBatch(logs []*raft.Log) []any {
+func (m outerMachine) ApplyBatch(logs []*raft.Log) []any {
+	m.proposer.committed(logs)
 	start := time.Now()
 	answers := m.machine.ApplyBatch(logs)
 	m.stats.applied(len(logs), time.Since(start))

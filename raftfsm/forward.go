@@ -140,25 +140,24 @@ func (p *proposer) receive(from cluster.MemberID, payload []byte, reply func([]b
 		reply([]byte{byte(verdictNotLeader)})
 		return
 	}
-	v, first := p.take(from, h)
+	v, first := p.take(from, h, payload)
 	if first {
-		h.Time = p.now()
-		putHeader(payload, h)
-		p.node.Apply(payload) // a refusal shows as the LeaderStart of a later term
+		wake(p.kick)
 	}
 	reply([]byte{byte(v)})
 }
 
-// take decides on a batch; first tells that it has to be given to raft.
-func (p *proposer) take(from cluster.MemberID, h Header) (v verdict, first bool) {
+// take decides on a batch; first tells that it now waits for its round. Should it never reach the log, the
+// LeaderStart of a later term tells its origin.
+func (p *proposer) take(from cluster.MemberID, h Header, data []byte) (v verdict, first bool) {
 	term := p.node.Term()
 	if !p.node.IsLeader() || h.Term != term || uint64(term) != p.ready.Load() {
 		return verdictNotLeader, false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.takenTerm != term {
-		p.mu.takenTerm, p.mu.taken = term, map[uint64]taken{}
+	if p.mu.rounds.term != term {
+		return verdictNotLeader, false
 	}
 	switch last := p.mu.taken[h.Origin]; {
 	case h.Batch < last.number:
@@ -167,6 +166,7 @@ func (p *proposer) take(from cluster.MemberID, h Header) (v verdict, first bool)
 		return last.answer, false
 	}
 	p.mu.taken[h.Origin] = taken{from: from, number: h.Batch, answer: verdictAccepted}
+	p.mu.rounds.waiting = append(p.mu.rounds.waiting, forwarded{h, data})
 	return verdictAccepted, true
 }
 

@@ -13,10 +13,11 @@ import (
 // The proposer turns submissions into log entries: group commit.
 //
 // Idea. Connections put submissions into a queue. One goroutine seals everything that waits into one
-// batch and hands it to raft, or to the leader if this node follows. The clock of the sealing is the
-// disk: the next batch is sealed when the previous one has been stored here, so under load a batch
-// holds what came in during one sync, and an idle node seals at once. Results do not travel: this
-// node applies the same log, meets its own batch (origin and number), and fills the submissions.
+// batch and hands it to raft, or to the leader if this node follows. It lingers for nobody: an idle node
+// seals at once. Under load the work itself is the clock. The leader seals when the previous round is
+// committed (round.go), a follower when its previous batch has come back to be stored here; so a batch
+// holds what came in during one round. Results do not travel: this node applies the same log, meets its
+// own batch (origin and number), and fills the submissions.
 //
 // Invariants.
 //  1. A batch carries the term it is meant for. In an entry of another term it is void, on every
@@ -59,9 +60,9 @@ type proposer struct {
 		inflight []*batch
 		last     uint64 // number of the last batch
 
-		takenTerm cluster.Term // the leader's memory of forwarded batches, for this term alone
-		taken     map[uint64]taken
-		closed    bool
+		rounds rounds           // when this node leads
+		taken  map[uint64]taken // the leader's memory of forwarded batches, for the rounds' term alone
+		closed bool
 	}
 }
 
@@ -71,7 +72,7 @@ type limits struct {
 	entryBytes    int           // a batch takes no more submissions above this
 	entryRequests int
 	maxRequest    int   // one submission alone may be as large as this
-	inflight      int   // batches
+	inflight      int   // batches of a follower
 	queueBytes    int64 // queue and batches in flight together
 }
 
@@ -130,39 +131,52 @@ func (p *proposer) run() {
 		case <-p.stop:
 			return
 		}
-		for b := p.seal(); b != nil; b = p.seal() {
-			p.send(b)
+		p.send()
+	}
+}
+
+// send seals and hands on what waits, if it is time.
+func (p *proposer) send() {
+	term := p.node.Term()
+	switch {
+	case uint64(term) != p.ready.Load() || p.refusal.Load():
+	case p.node.IsLeader():
+		p.lead(term)
+	default:
+		if b := p.follow(term); b != nil {
+			p.stats.Forwarded.Add(1)
+			p.forward(b)
 		}
 	}
 }
 
-// onStored is the group-commit clock: raft has just synced entries to this node's log.
+// onStored is a follower's clock: raft has just synced entries to this node's log.
 func (p *proposer) onStored() {
 	if p.unstored.CompareAndSwap(true, false) {
 		wake(p.kick)
 	}
 }
 
-// seal makes one batch of what waits; nil if nothing does or if it is not time.
-func (p *proposer) seal() *batch {
-	term := p.node.Term()
-	if uint64(term) != p.ready.Load() || p.unstored.Load() || p.refusal.Load() {
+// follow seals one batch for the leader; nil if nothing waits or if it is not time.
+func (p *proposer) follow(term cluster.Term) *batch {
+	if p.unstored.Load() {
 		return nil
 	}
-	leader := p.node.IsLeader()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.mu.queue) == 0 || len(p.mu.inflight) >= p.limits.inflight || p.unacknowledgedLocked() {
 		return nil
 	}
+	p.unstored.Store(true)
+	return p.sealLocked(term, sent)
+}
+
+// sealLocked makes one batch of the head of the queue. REQUIRES: the queue is not empty.
+func (p *proposer) sealLocked(term cluster.Term, way forwardState) *batch {
 	subs := p.takeLocked()
 	p.mu.last++
-	b := &batch{number: p.mu.last, term: term, subs: subs, counts: countsOf(subs), forward: sent}
-	if leader {
-		b.forward = local
-	}
+	b := &batch{number: p.mu.last, term: term, subs: subs, counts: countsOf(subs), forward: way}
 	p.mu.inflight = append(p.mu.inflight, b)
-	p.unstored.Store(true)
 	b.data = p.encode(b)
 	return b
 }
@@ -216,31 +230,23 @@ func (p *proposer) encode(b *batch) []byte {
 	return data
 }
 
-// send gives the batch to raft, or to the leader.
-func (p *proposer) send(b *batch) {
-	if b.forward == local {
-		p.propose(b)
-		return
-	}
-	p.stats.Forwarded.Add(1)
-	p.forward(b)
-}
-
-// propose gives the batch to raft here. Success shows when the state machine meets the batch, so only
-// a refusal is of interest, and nothing hangs on a future that never completes.
-func (p *proposer) propose(b *batch) {
-	future := p.node.Apply(b.data)
-	p.wg.Add(1)
-	go func() {
-		defer p.wg.Done()
+// propose gives an entry to raft here; b is nil for one that a follower forwarded. Success shows when the
+// state machine meets the entry, so only a refusal is of interest, and nothing hangs on a future that never
+// completes.
+func (p *proposer) propose(data []byte, b *batch) {
+	future := p.node.Apply(data)
+	p.wg.Go(func() {
 		select {
 		case <-future.Done():
 			if err := future.Err(); err != nil && cluster.DefinitelyNotLogged(err) {
-				p.refused(b)
+				p.landed(1)
+				if b != nil {
+					p.refused(b)
+				}
 			}
 		case <-p.stop:
 		}
-	}()
+	})
 }
 
 // refused handles a batch that is definitely in no log (invariant 3).
@@ -298,6 +304,7 @@ func (p *proposer) newTerm(term cluster.Term) {
 		return b.term < term
 	})
 	p.requeueLocked(void)
+	p.mu.rounds, p.mu.taken = rounds{term: term}, map[uint64]taken{}
 	p.mu.Unlock()
 	p.unstored.Store(false)
 	p.refusal.Store(false)
