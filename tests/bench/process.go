@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is a child; it is killed with this program, however that ends.
+type process struct {
+	name string
+	argv []string
+	log  string // file that takes its output
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// processes are all children ever started.
+type processes struct {
+	mu struct {
+		sync.Mutex
+		all []*process
+	}
+}
+
+// start runs argv with its output in a file of dir.
+func (ps *processes) start(dir, name string, argv ...string) (*process, error) {
+	p := &process{name: name, argv: argv, log: filepath.Join(dir, name+".log")}
+	if err := p.launch(); err != nil {
+		return nil, err
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.mu.all = append(ps.mu.all, p)
+	return p, nil
+}
+
+func (p *process) launch() error {
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	p.cmd = exec.Command(p.argv[0], p.argv[1:]...)
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	p.done = make(chan struct{})
+	go func() {
+		p.cmd.Wait()
+		close(p.done)
+	}()
+	return nil
+}
+
+// kill ends the process with SIGKILL and waits for it.
+func (p *process) kill() {
+	select {
+	case <-p.done:
+	default:
+		p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+func (ps *processes) killAll() {
+	ps.mu.Lock()
+	all := ps.mu.all
+	ps.mu.Unlock()
+	for _, p := range all {
+		p.kill()
+	}
+}
+
+// residentBytes returns the resident memory of the process.
+func (p *process) residentBytes() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := bytes.Cut(b, []byte("VmRSS:"))
+	if !ok {
+		return 0, errors.New("no VmRSS line")
+	}
+	kb, err := strconv.ParseInt(strings.Fields(string(rest))[0], 10, 64)
+	return kb << 10, err
+}
+
+// freeAddr returns a loopback address on which nobody listens.
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}
+
+func freeAddrs(n int) ([]string, error) {
+	out := make([]string, n)
+	for i := range out {
+		var err error
+		if out[i], err = freeAddr(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// poll calls cond until it returns nil, for at most d.
+func poll(d, every time.Duration, cond func() error) error {
+	deadline := time.NewTimer(d)
+	defer deadline.Stop()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		err := cond()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-deadline.C:
+			return fmt.Errorf("after %v: %w", d, err)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,13 @@
+// Package tests holds everything that looks at Redkeep from outside: the tests below drive the real binary
+// over real sockets, or read the source tree as data. No production package imports anything from here, and
+// nothing here (except style, which only reads files) depends on how a production package is built inside.
+//
+//   - style: the layering and style rules of the project, as tests over go/ast and go list.
+//   - compat: the same calls sent to a real redis-server and to Redkeep; replies compared byte by byte.
+//   - integration: whole flows on one node and on three, faults and bad input included.
+//   - linear: histories of concurrent clients under kill -9 and SIGSTOP, checked for linearizability.
+//   - bench: a module of its own; Redkeep beside etcd and Redis on the same machine.
+//   - internal/node, internal/wire: the process harness and a raw RESP client that the others share.
+//
+// The folder itself owns no goroutine and no lock.
+package tests
