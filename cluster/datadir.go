@@ -183,8 +183,9 @@ func (d *dataDir) identify(cfg Config, advertise string) (notes []string, err er
 	return notes, nil
 }
 
-// strangers tells a list that belongs to another cluster from one that is merely out of date, which is ignored
-// because members come and go after the first start: none of the others on it was there at the beginning.
+// strangers tells a list that belongs to another cluster from one that is merely out of date, which is
+// ignored because members come and go after the first start: none of the others on it was there at the
+// beginning.
 func (d *dataDir) strangers(list []Peer) bool {
 	others := slices.DeleteFunc(slices.Clone(list), func(p Peer) bool { return p.Name == d.meta.Name })
 	known := func(p Peer) bool { return slices.Contains(d.meta.Initial, p) }

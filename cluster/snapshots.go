@@ -42,7 +42,8 @@ const (
 
 func newSnapshotter(r *raft.Raft, snaps raft.SnapshotStore, log *logStore, cfg Config) *snapshotter {
 	s := &snapshotter{
-		raft: r, snaps: snaps, log: log, out: cfg.Logger, least: cfg.SnapshotBytes, keep: max(cfg.SnapshotBytes, minTrailingBytes),
+		raft: r, snaps: snaps, log: log, out: cfg.Logger, least: cfg.SnapshotBytes,
+		keep:   max(cfg.SnapshotBytes, minTrailingBytes),
 		report: cfg.Metrics.Snapshot, demand: make(chan chan error),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}

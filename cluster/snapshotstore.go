@@ -57,7 +57,7 @@ func (s *snapshotStore) open(meta *raft.SnapshotMeta) (*raft.SnapshotMeta, io.Re
 	}
 	if info, err := f.Stat(); err != nil || info.Size() != meta.Size {
 		f.Close()
-		return nil, nil, fmt.Errorf("snapshot %s: size is not the %d bytes noted: %w", meta.ID, meta.Size, ErrCorrupt)
+		return nil, nil, fmt.Errorf("%w snapshot %s: size is not the %d bytes noted", ErrCorrupt, meta.ID, meta.Size)
 	}
 	return meta, f, nil
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
@@ -31,7 +32,17 @@ var clusterRows = []Command{
 		session: clusterHealth},
 }
 
-func noCluster(*call, *session) (resp.Value, error) { return resp.Value{}, errNoCluster }
+// clusterSubs are the sub-commands that a server without cluster support knows, and refuses.
+const clusterSubs = " addslots addslotsrange bumpepoch count-failure-reports countkeysinslot delslots " +
+	"delslotsrange failover flushslots forget getkeysinslot help info keyslot links meet myid nodes " +
+	"replicas replicate reset saveconfig set-config-epoch setslot shards slaves slots "
+
+func noCluster(c *call, _ *session) (resp.Value, error) {
+	if !strings.Contains(clusterSubs, " "+lower(string(c.args[1]))+" ") {
+		return resp.Value{}, errUnknownSub("cluster", c.args[1])
+	}
+	return resp.Value{}, errNoCluster
+}
 
 // leaderOf finds the leader in a list of members; nil iff none is known.
 func leaderOf(members []raftfsm.Member) *raftfsm.Member {

@@ -70,14 +70,24 @@ func (d *Dispatcher) parameters() []parameter {
 func configGet(c *call, _ *session) (resp.Value, error) {
 	out := []resp.Value{}
 	for _, p := range c.d.parameters() {
-		wanted := slices.ContainsFunc(c.args[2:], func(pattern []byte) bool {
-			return matchGlob(lower(string(pattern)), p.name)
-		})
-		if wanted {
-			out = append(out, resp.Bulk(p.name), resp.Bulk(p.value))
+		if name, ok := askedFor(c.args[2:], p.name); ok {
+			out = append(out, resp.Bulk(name), resp.Bulk(p.value))
 		}
 	}
 	return resp.Map(out...), nil
+}
+
+// askedFor finds a parameter among names and patterns. Redis answers with a name as it was spelled.
+func askedFor(wanted [][]byte, name string) (shown string, ok bool) {
+	for _, w := range wanted {
+		switch {
+		case is(w, name):
+			return string(w), true
+		case matchGlob(lower(string(w)), name):
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // configSet refuses every change. Setting a parameter to the value it has is not one, so frameworks that set

@@ -5,7 +5,8 @@ package commands
 // Idea: waiting is what costs, so a pipeline waits as seldom as it can. A run of writes is planned without
 // waiting and goes to the engine as one submission; a run of reads shares one barrier round. A run ends where
 // the kind of command changes, so that each command sees the effects of those before it, and at the end of
-// the pipeline. A long run of writes is cut into several submissions, submitted one after the other without a
+// the pipeline. A simple read between writes joins their run: it is planned as an operation of its own request
+// and read when that is applied, which costs nothing more. A long run of writes is cut into several submissions, submitted one after the other without a
 // wait in between, so that none is larger than what the engine packs into one log entry.
 //
 // Invariants:
@@ -143,6 +144,9 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	switch {
 	case c.row.plan != nil:
 		return d.write(conn, s)
+	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local:
+		s.run.plan(d.engine, c, c.row.planRead(c))
+		return true
 	case c.row.read != nil && !s.local && (c.row.local == nil || !c.row.local(c)):
 		return d.read(conn, s)
 	default:

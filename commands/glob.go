@@ -6,11 +6,14 @@ package commands
 // a later part of the pattern fails, an earlier star cannot help, because the last one may already take any
 // run of bytes. So a match takes at most len(pattern) * len(text) steps and no memory.
 //
-// Corner cases kept from Redis: an unclosed class ends with the pattern and still has its members; a
+// Corner cases kept from Redis: the empty text matches "*", but not "**"; an unclosed class ends with the pattern and still has its members; a
 // backslash at the very end stands for itself; in [z-a] the ends are swapped; "[^" negates, "[!" does not.
 
 // matchGlob reports whether all of text matches pattern.
 func matchGlob(pattern, text string) bool {
+	if text == "" {
+		return pattern == "" || pattern == "*"
+	}
 	p, t := 0, 0
 	star, resume := -1, 0 // the last star, and where its run would next end
 	for t < len(text) {

@@ -95,8 +95,16 @@ func describe(row *Command) resp.Value {
 		statusSet(categories),
 		bulkSet(row.Tips),
 		keySpecs(row.Keys),
-		resp.Set(subs...),
+		subRows(subs),
 	)
+}
+
+// subRows is an empty set or a list: so Redis has it.
+func subRows(subs []resp.Value) resp.Value {
+	if len(subs) == 0 {
+		return resp.Set()
+	}
+	return resp.ArrayOf(subs)
 }
 
 func statusSet(words []string) resp.Value {

@@ -16,7 +16,8 @@ var keyRows = []Command{
 		Summary: "Deletes one or more keys, as DEL does.", Args: args(argKey("key").many()), plan: del},
 	{Name: "exists", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO"), Group: "generic",
 		Since: "1.0.0", Complexity: "O(N) where N is the number of keys to check.",
-		Summary: "Determines whether one or more keys exist.", Args: args(argKey("key").many()), read: exists},
+		Summary: "Determines whether one or more keys exist.", Args: args(argKey("key").many()),
+		read: exists, planRead: planExists},
 	{Name: "touch", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO"), Group: "generic",
 		Since: "3.2.1", Complexity: "O(N) where N is the number of keys that will be touched.",
 		Summary: "Returns the number of existing keys out of those specified; there are no access times to update.",
@@ -63,6 +64,19 @@ func exists(c *call, v *view) (resp.Value, error) {
 		}
 	})
 	return resp.Int(n), nil
+}
+
+func planExists(c *call) render {
+	planKeys(c)
+	return func(r *mvcc.Result) resp.Value {
+		n := int64(0)
+		for i := range r.Ops {
+			if found(&r.Ops[i]).Exists() {
+				n++
+			}
+		}
+		return resp.Int(n)
+	}
 }
 
 func typeOf(c *call, v *view) (resp.Value, error) {

@@ -16,7 +16,7 @@ func keyPairs(access string) Keys {
 var stringRows = []Command{
 	{Name: "get", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "string",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the string value of a key.",
-		Args: args(argKey("key")), read: get},
+		Args: args(argKey("key")), read: get, planRead: planGet},
 	{Name: "set", Arity: -3, Kind: KindWrite, Flags: FlagDenyOOM, Group: "string",
 		Keys: Keys{First: 1, Last: 1, Step: 1, Access: "RW access update variable_flags",
 			Notes: "RW and ACCESS due to the optional `GET` argument"},
@@ -29,7 +29,7 @@ var stringRows = []Command{
 	{Name: "mget", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO access"), Group: "string",
 		Since: "1.0.0", Complexity: "O(N) where N is the number of keys to retrieve.",
 		Summary: "Atomically returns the string values of one or more keys.",
-		Args:    args(argKey("key").many()), read: mget},
+		Args:    args(argKey("key").many()), read: mget, planRead: planMget},
 	{Name: "mset", Arity: -3, Kind: KindWrite, Flags: FlagDenyOOM, Keys: keyPairs("OW update"), Group: "string",
 		Since: "1.0.1", Complexity: "O(N) where N is the number of keys to set.",
 		Summary: "Atomically creates or modifies the string values of one or more keys.",
@@ -60,7 +60,7 @@ var stringRows = []Command{
 		Args:    args(argKey("key"), argString("value")), plan: appendTo},
 	{Name: "strlen", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO"), Group: "string",
 		Since: "2.2.0", Complexity: "O(1)", Summary: "Returns the length of a string value.",
-		Args: args(argKey("key")), read: strlen},
+		Args: args(argKey("key")), read: strlen, planRead: planStrlen},
 }
 
 var setExpiryArg = argOneOf("expiration",
@@ -72,12 +72,51 @@ var setExpiryArg = argOneOf("expiration",
 
 func get(c *call, v *view) (resp.Value, error) { return valueOf(v.get(c.str(1))), nil }
 
-func strlen(c *call, v *view) (resp.Value, error) {
-	r := v.get(c.str(1))
-	if !r.Exists() {
-		return resp.Int(0), nil
+// planKeys plans the reads of the words from position 1 on, one operation each.
+func planKeys(c *call) {
+	for i := 1; i < len(c.args); i++ {
+		c.do(mvcc.Op{Kind: mvcc.OpRange, Span: mvcc.KeySpan(c.str(i))})
 	}
-	return resp.Int(int64(len(r.Value()))), nil
+}
+
+// found is the record that a planned read of one key gave, or the zero Record.
+func found(op *mvcc.OpResult) mvcc.Record {
+	if len(op.Range.Records) == 0 {
+		return mvcc.Record{}
+	}
+	return op.Range.Records[0]
+}
+
+func planGet(c *call) render {
+	planKeys(c)
+	return func(r *mvcc.Result) resp.Value { return valueOf(found(&r.Ops[0])) }
+}
+
+func planMget(c *call) render {
+	planKeys(c)
+	return func(r *mvcc.Result) resp.Value {
+		out := make([]resp.Value, len(r.Ops))
+		for i := range r.Ops {
+			out[i] = valueOf(found(&r.Ops[i]))
+		}
+		return resp.ArrayOf(out)
+	}
+}
+
+func planStrlen(c *call) render {
+	planKeys(c)
+	return func(r *mvcc.Result) resp.Value { return lengthOf(found(&r.Ops[0])) }
+}
+
+func lengthOf(r mvcc.Record) resp.Value {
+	if !r.Exists() {
+		return resp.Int(0)
+	}
+	return resp.Int(int64(len(r.Value())))
+}
+
+func strlen(c *call, v *view) (resp.Value, error) {
+	return lengthOf(v.get(c.str(1))), nil
 }
 
 func mget(c *call, v *view) (resp.Value, error) {

@@ -92,6 +92,7 @@ type Command struct {
 
 	plan     func(c *call) (render, error)
 	read     func(c *call, v *view) (resp.Value, error)
+	planRead func(c *call) render // KindRead: the same read as part of a request, if it can be one
 	session  func(c *call, s *session) (resp.Value, error)
 	local    func(c *call) bool                 // KindRead: whether these arguments ask for no barrier
 	accessOf func(args [][]byte) (words string) // key access when it depends on the arguments

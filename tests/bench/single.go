@@ -72,9 +72,9 @@ func memoryAndRestart(c config, s *system, t *table) error {
 // readOnce makes one linearizable read on a fresh connection; it fails while the node is not back.
 func readOnce(s *system, key string) error {
 	if s.name == "etcd" {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
-		c, err := clientv3.New(clientv3.Config{Endpoints: s.addrs, DialTimeout: time.Second})
+		c, err := clientv3.New(etcdConfig(s.addrs...))
 		if err != nil {
 			return err
 		}
@@ -256,7 +256,7 @@ func etcdStalls(c config, s *system, t *table) error {
 		return err
 	}
 	return during(s, t, "compaction", c.keys, func() error {
-		cl, err := clientv3.New(clientv3.Config{Endpoints: s.addrs, DialTimeout: 5 * time.Second})
+		cl, err := clientv3.New(etcdConfig(s.addrs...))
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 )
 
 // conn is a connection to a system. One of etcd's may be used by several goroutines at a time, others by one.
@@ -65,11 +66,16 @@ func (r redisConn) setMany(keys, values []string) error {
 type etcdConn struct{ c *clientv3.Client }
 
 func dialEtcd(addr string) (conn, error) {
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{addr}, DialTimeout: 5 * time.Second})
+	c, err := clientv3.New(etcdConfig(addr))
 	if err != nil {
 		return nil, err
 	}
 	return etcdConn{c}, nil
+}
+
+// etcdConfig keeps the client's own log of retries off the page.
+func etcdConfig(addrs ...string) clientv3.Config {
+	return clientv3.Config{Endpoints: addrs, DialTimeout: 5 * time.Second, Logger: zap.NewNop()}
 }
 
 func (e etcdConn) set(k, v string) error {
@@ -213,7 +219,7 @@ func redkeepLeads(addr string) (bool, error) {
 }
 
 func etcdLeads(addr string) (bool, error) {
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{addr}, DialTimeout: time.Second})
+	c, err := clientv3.New(etcdConfig(addr))
 	if err != nil {
 		return false, err
 	}
