@@ -44,6 +44,7 @@ type proposer struct {
 	limits limits
 	origin uint64
 	kick   chan struct{}
+	linger *time.Timer // of the leader's next round
 	stop   chan struct{}
 	wg     sync.WaitGroup
 	stats  *Stats
@@ -124,6 +125,7 @@ func (p *proposer) run() {
 	for {
 		select {
 		case <-p.kick:
+		case <-p.linger.C:
 		case now := <-tick.C:
 			p.refusal.Store(false)
 			p.expire(now)
