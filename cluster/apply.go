@@ -67,12 +67,11 @@ func (p *proposals) begin() error {
 	return nil
 }
 
-// apply keeps the order of its calls when they come from one goroutine.
-func (p *proposals) apply(data []byte) *ApplyFuture {
-	f := &ApplyFuture{done: make(chan struct{})}
+// propose keeps the order of its calls when they come from one goroutine.
+func (p *proposals) propose(data []byte, done func(Index, error)) {
 	if err := p.begin(); err != nil {
-		f.finish(0, err)
-		return f
+		done(0, err)
+		return
 	}
 	rf := p.raft.ApplyLog(raft.Log{Data: data}, p.enqueue)
 	go func() {
@@ -80,12 +79,11 @@ func (p *proposals) apply(data []byte) *ApplyFuture {
 		err := rf.Error()
 		p.watchTransfer(err)
 		if err != nil {
-			f.finish(0, err)
+			done(0, err)
 			return
 		}
-		f.finish(Index(rf.Index()), nil)
+		done(Index(rf.Index()), nil)
 	}()
-	return f
 }
 
 // watchTransfer ends the process when raft never comes back from a leadership transfer (hashicorp/raft

@@ -12,8 +12,8 @@ import (
 )
 
 // snapshotter decides when raft takes a snapshot: when the log has grown since the last one by
-// Config.SnapshotBytes and by half of that snapshot's size, so that writing snapshots costs at most twice
-// what writing the log does; or on demand. raft's own trigger counts entries, and an entry here is anything
+// Config.SnapshotBytes and by that snapshot's size, so that writing snapshots costs no more than writing the
+// log does; or on demand. raft's own trigger counts entries, and an entry here is anything
 // from 100 bytes to half a megabyte.
 //
 // Behind a snapshot the log keeps about as many bytes as trigger the next one, and never fewer than 128
@@ -96,7 +96,7 @@ func (s *snapshotter) maybeTake() error {
 func (s *snapshotter) aim() Index {
 	last := s.last()
 	if s.least > 0 {
-		s.log.snapAt.Store(max(s.least, last.Size/2))
+		s.log.snapAt.Store(max(s.least, last.Size))
 	}
 	return last.Index
 }

@@ -111,7 +111,17 @@ func (n *Node) LeaderChanges() <-chan struct{} {
 // Apply proposes data as one log entry. The node keeps data until it is applied and cached no longer: it
 // must not change. Entries of one goroutine are proposed in its order. It may wait up to a heartbeat
 // timeout for a place in raft's queue of 32 entries.
-func (n *Node) Apply(data []byte) *ApplyFuture { return n.proposals.apply(data) }
+func (n *Node) Apply(data []byte) *ApplyFuture {
+	f := &ApplyFuture{done: make(chan struct{})}
+	n.proposals.propose(data, f.finish)
+	return f
+}
+
+// Propose is Apply with a callback, which runs once the outcome is known, possibly before Propose returns,
+// possibly never (see ApplyFuture.Done). It must not block.
+func (n *Node) Propose(data []byte, done func(error)) {
+	n.proposals.propose(data, func(_ Index, err error) { done(err) })
+}
 
 // Snapshot takes a snapshot now. Nothing new since the last one is success.
 func (n *Node) Snapshot(ctx context.Context) error { return n.snapshots.now(ctx) }

@@ -140,7 +140,7 @@ type segmentFile struct {
 // Sync makes the content durable, and the first time the file's name.
 func (f *segmentFile) Sync() error {
 	if f.named.Load() {
-		return f.syncContent()
+		return syncContent(f.File)
 	}
 	if err := errors.Join(f.File.Sync(), syncDir(f.dir)); err != nil {
 		return err
@@ -149,7 +149,8 @@ func (f *segmentFile) Sync() error {
 	return nil
 }
 
-func (f *segmentFile) syncContent() error {
+// syncContent makes the content of a file durable, and of its metadata only what is needed to read it.
+func syncContent(f *os.File) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err

@@ -5,9 +5,10 @@ package commands
 // Idea: waiting is what costs, so a pipeline waits as seldom as it can. A run of writes is planned without
 // waiting and goes to the engine as one submission; a run of reads shares one barrier round. A run ends where
 // the kind of command changes, so that each command sees the effects of those before it, and at the end of
-// the pipeline. A simple read between writes joins their run: it is planned as an operation of its own request
-// and read when that is applied, which costs nothing more. A long run of writes is cut into several submissions, submitted one after the other without a
-// wait in between, so that none is larger than what the engine packs into one log entry.
+// the pipeline. A simple read between writes joins their run: it is planned as an operation of its own
+// request and done when that is applied, which costs no round more. A long run of writes is cut into several
+// submissions, submitted one after the other without a wait in between, so that none is larger than what
+// the engine packs into one log entry.
 //
 // Invariants:
 //  1. Every command gets exactly one reply, in the order of the commands.

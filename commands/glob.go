@@ -6,8 +6,9 @@ package commands
 // a later part of the pattern fails, an earlier star cannot help, because the last one may already take any
 // run of bytes. So a match takes at most len(pattern) * len(text) steps and no memory.
 //
-// Corner cases kept from Redis: the empty text matches "*", but not "**"; an unclosed class ends with the pattern and still has its members; a
-// backslash at the very end stands for itself; in [z-a] the ends are swapped; "[^" negates, "[!" does not.
+// Corner cases kept from Redis: the empty text matches "*", but not "**"; an unclosed class ends with the
+// pattern and still has its members; a backslash at the very end stands for itself; in [z-a] the ends are
+// swapped; "[^" negates, "[!" does not.
 
 // matchGlob reports whether all of text matches pattern.
 func matchGlob(pattern, text string) bool {

@@ -146,7 +146,9 @@ func (r *run) result(d *Dispatcher, it *item) resp.Value {
 		return it.reply
 	}
 	sub := r.subs[it.sub]
-	if err := sub.Err(); err != nil {
+	if err := sub.Err(); err != nil && it.row.Kind == KindRead {
+		return refused(readFate(err))
+	} else if err != nil {
 		return refused(d.writeFate(err, sub.Bytes()))
 	}
 	return it.render(sub.Result(it.index))

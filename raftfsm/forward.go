@@ -142,7 +142,7 @@ func (p *proposer) receive(from cluster.MemberID, payload []byte, reply func([]b
 	}
 	v, first := p.take(from, h, payload)
 	if first {
-		wake(p.kick)
+		wake(p.kick) // not send: the reply and the peer's next request must not wait for raft
 	}
 	reply([]byte{byte(v)})
 }

@@ -51,6 +51,8 @@ type proposer struct {
 
 	ready    *atomic.Uint64        // term of the last LeaderStart applied here
 	unstored atomic.Bool           // the last batch has not been stored yet
+	sending  atomic.Bool           // one goroutine at a time hands on
+	again    atomic.Bool           // somebody came meanwhile
 	refusal  atomic.Bool           // the last batch was refused: nothing is sealed until the next tick or term
 	now      func() mvcc.UnixMilli // this node's clock, never behind the last stamp applied
 
@@ -95,7 +97,7 @@ func (p *proposer) submit(s *Submission) {
 		s.finish(err)
 		return
 	}
-	wake(p.kick)
+	p.send()
 }
 
 func (p *proposer) enqueue(s *Submission) error {
@@ -137,8 +139,22 @@ func (p *proposer) run() {
 	}
 }
 
-// send seals and hands on what waits, if it is time.
+// send seals and hands on what waits, if it is time. Whoever has something to send does it himself, which
+// spares an idle node a change of goroutines; while somebody is at it, he is asked to look again.
 func (p *proposer) send() {
+	if !p.sending.CompareAndSwap(false, true) {
+		p.again.Store(true)
+		return
+	}
+	p.hand()
+	p.sending.Store(false)
+	if p.again.Swap(false) {
+		wake(p.kick)
+	}
+}
+
+// hand hands on what waits, here or to the leader. REQUIRES: sending.
+func (p *proposer) hand() {
 	term := p.node.Term()
 	switch {
 	case uint64(term) != p.ready.Load() || p.refusal.Load():
@@ -236,17 +252,13 @@ func (p *proposer) encode(b *batch) []byte {
 // state machine meets the entry, so only a refusal is of interest, and nothing hangs on a future that never
 // completes.
 func (p *proposer) propose(data []byte, b *batch) {
-	future := p.node.Apply(data)
-	p.wg.Go(func() {
-		select {
-		case <-future.Done():
-			if err := future.Err(); err != nil && cluster.DefinitelyNotLogged(err) {
-				p.landed(1)
-				if b != nil {
-					p.refused(b)
-				}
-			}
-		case <-p.stop:
+	p.node.Propose(data, func(err error) {
+		if err == nil || !cluster.DefinitelyNotLogged(err) {
+			return
+		}
+		p.landed(1)
+		if b != nil {
+			p.refused(b)
 		}
 	})
 }

@@ -115,9 +115,12 @@ func (p *proposer) landed(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := &p.mu.rounds
-	if r.open = max(r.open-n, 0); r.open == 0 {
-		r.landed = time.Now()
-		r.took = r.landed.Sub(r.opened)
+	if r.open = max(r.open-n, 0); r.open > 0 {
+		return
+	}
+	r.landed = time.Now()
+	r.took = r.landed.Sub(r.opened)
+	if len(p.mu.queue)+len(r.waiting) > 0 {
 		wake(p.kick)
 	}
 }

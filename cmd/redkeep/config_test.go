@@ -43,7 +43,7 @@ func TestSettingsDefaults(t *testing.T) {
 	want := settings{
 		name: "default", dataDir: "./redkeep.data", clientAddr: "127.0.0.1:6379", peerAddr: "127.0.0.1:16379",
 		httpAddr: "127.0.0.1:8379", logStore: "wal", logFormat: "text", requestTimeout: 5 * time.Second,
-		historyAge: time.Hour, heartbeatInterval: 100 * time.Millisecond, electionTime: time.Second,
+		historyAge: time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
 		diskReserveBytes: 128 << 20, maxClients: 10000,
 	}
@@ -152,7 +152,7 @@ func TestSettingsRefused(t *testing.T) {
 		{args: "--initial-cluster=n1=h:1", want: `--name default is not in --initial-cluster`},
 		{args: "--log-store=bolt", want: `--log-store: "bolt" must be one of wal, boltdb`},
 		{args: "--log-level=loud", want: `--log-level: "loud" must be one of debug, info, warn, error`},
-		{args: "--election-timeout=900ms", want: `must be at least ten times --heartbeat-interval 100ms`},
+		{args: "--election-timeout=500ms", want: `must be at least ten times --heartbeat-interval 60ms`},
 		{args: "--config=/nowhere.yaml", want: `--config /nowhere.yaml: no such file or directory`},
 	} {
 		var environ, args []string

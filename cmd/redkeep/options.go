@@ -88,7 +88,7 @@ var options = []option{
 
 	{"log-store", cluster.LogStoreWAL, "wal|boltdb", groupRaft, "what holds the replicated log",
 		setChoice(func(s *settings) *string { return &s.logStore }, cluster.LogStoreWAL, cluster.LogStoreBoltDB)},
-	{"heartbeat-interval", "100ms", "time", groupRaft,
+	{"heartbeat-interval", "60ms", "time", groupRaft,
 		"how often the leader is heard; a follower that misses ten calls an election",
 		setTime(func(s *settings) *time.Duration { return &s.heartbeatInterval }, 5*time.Millisecond,
 			10*time.Second)},
