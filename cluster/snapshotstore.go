@@ -60,7 +60,8 @@ func (s *snapshotStore) open(meta *raft.SnapshotMeta) (*raft.SnapshotMeta, io.Re
 	}
 	if info, err := f.Stat(); err != nil || info.Size() != meta.Size {
 		f.Close()
-		return nil, nil, fmt.Errorf("%w snapshot %s: size is not the %d bytes noted", ErrCorrupt, meta.ID, meta.Size)
+		return nil, nil, fmt.Errorf("%w snapshot %s: it does not have the %d bytes noted",
+			ErrCorrupt, meta.ID, meta.Size)
 	}
 	return meta, f, nil
 }
@@ -126,9 +127,10 @@ func (s *snapshotStore) checkMeta() error {
 // snapshot would pile up in memory and then keep the disk busy for as long as that takes to write, with
 // every sync of the log waiting behind it.
 func (s *snapshotStore) Create(
-	version raft.SnapshotVersion, index, term uint64, conf raft.Configuration, confIndex uint64, t raft.Transport,
+	version raft.SnapshotVersion, index, term uint64, conf raft.Configuration, confIndex uint64,
+	trans raft.Transport,
 ) (raft.SnapshotSink, error) {
-	sink, err := s.FileSnapshotStore.Create(version, index, term, conf, confIndex, t)
+	sink, err := s.FileSnapshotStore.Create(version, index, term, conf, confIndex, trans)
 	if err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func configGet(c *call, _ *session) (resp.Value, error) {
 func askedFor(wanted [][]byte, name string) (shown string, ok bool) {
 	for _, w := range wanted {
 		switch {
-		case is(w, name):
+		case lower(string(w)) == name:
 			return string(w), true
 		case matchGlob(lower(string(w)), name):
 			return name, true

@@ -25,9 +25,9 @@ import (
 // Rejected: starting a round as soon as the previous one is stored on the leader. Then the leader's sync
 // of one round overlaps with the followers' sync of the one before, but the rounds hold a third as much.
 //
-// Drawbacks: when most clients leave at once, those who stay wait up to half a round, a few times, until the
-// expectation has fallen. With a slow network and a fast disk one round in flight leaves the disk idle; what waits is
-// then packed more densely instead.
+// Drawbacks: when most clients leave at once, those who stay wait up to half a round, a few times, until
+// the expectation has fallen. With a slow network and a fast disk one round in flight leaves the disk idle;
+// what waits is then packed more densely instead.
 type rounds struct {
 	term    cluster.Term
 	waiting []forwarded // batches of followers, in the order they came
