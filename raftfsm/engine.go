@@ -100,8 +100,7 @@ func New(cfg Config) *Engine {
 	e.compactor = newCompactor(e)
 	e.proposer = &proposer{
 		origin: rand.Uint64(), kick: make(chan struct{}, 1), stop: make(chan struct{}),
-		linger: time.NewTimer(0),
-		stats:  cfg.Stats, ready: &e.machine.ready, now: e.Now,
+		stats: cfg.Stats, ready: &e.machine.ready, now: e.Now,
 		limits: limits{
 			timeout: cfg.RequestTimeout, entryBytes: entryBytes, entryRequests: entryRequests,
 			maxRequest: int(cfg.MaxRequestBytes) + entrySlack, inflight: maxInflight, queueBytes: queueBytes,

@@ -44,7 +44,6 @@ type proposer struct {
 	limits limits
 	origin uint64
 	kick   chan struct{}
-	linger *time.Timer // of the leader's next round
 	stop   chan struct{}
 	wg     sync.WaitGroup
 	stats  *Stats
@@ -127,7 +126,6 @@ func (p *proposer) run() {
 	for {
 		select {
 		case <-p.kick:
-		case <-p.linger.C:
 		case now := <-tick.C:
 			p.refusal.Store(false)
 			p.expire(now)
@@ -168,7 +166,7 @@ func (p *proposer) hand() {
 	}
 }
 
-// onStored is a follower's clock: raft has just synced entries to this node's log.
+// onStored is a clock: raft has just synced entries to this node's log.
 func (p *proposer) onStored() {
 	if p.unstored.CompareAndSwap(true, false) {
 		wake(p.kick)
