@@ -137,6 +137,13 @@ func (p *proposer) run() {
 	}
 }
 
+// wakeLocked wakes the proposer if anything waits. Waking a goroutine for nothing is felt on an idle node.
+func (p *proposer) wakeLocked() {
+	if len(p.mu.queue)+len(p.mu.rounds.waiting) > 0 {
+		wake(p.kick)
+	}
+}
+
 // send seals and hands on what waits, if it is time. Whoever has something to send does it himself, which
 // spares an idle node a change of goroutines; while somebody is at it, he is asked to look again.
 func (p *proposer) send() {
@@ -169,7 +176,9 @@ func (p *proposer) hand() {
 // onStored is a clock: raft has just synced entries to this node's log.
 func (p *proposer) onStored() {
 	if p.unstored.CompareAndSwap(true, false) {
-		wake(p.kick)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.wakeLocked()
 	}
 }
 

@@ -113,8 +113,8 @@ func (p *proposer) landed(n int) {
 			r.open = r.open[1:]
 		}
 	}
-	if len(r.open) < before && len(p.mu.queue)+len(r.waiting) > 0 {
-		wake(p.kick)
+	if len(r.open) < before {
+		p.wakeLocked()
 	}
 }
 
