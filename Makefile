@@ -25,7 +25,7 @@ test: ## set up, then lint and run every test; with CI=true the core packages al
 	@.ci/setup redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools
 	@unformatted="$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go'))"; \
 		if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
-	@go vet ./...
+	@go vet ./... && cd tests/bench && go vet ./...
 	@go test -json -timeout 15m ./... | go run ./.ci/summary
 	@if [ "$$CI" = true ]; then echo; echo "core packages under the race detector:"; $(MAKE) --no-print-directory race; fi
 

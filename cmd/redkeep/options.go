@@ -95,7 +95,8 @@ var options = []option{
 	{"election-timeout", "", "time", groupRaft,
 		"how long a candidate waits for votes (default, and at least: ten heartbeat intervals)",
 		setElectionTimeout},
-	{"snapshot-bytes", "64MiB", "size", groupRaft, "log written since the last snapshot that calls for the next",
+	{"snapshot-bytes", "64MiB", "size", groupRaft,
+		"log written since the last snapshot that calls for the next, if that is more than its size",
 		setSize(func(s *settings) *int64 { return &s.snapshotBytes }, 4<<10, 1<<40)},
 
 	{"log-level", "info", "debug|info|warn|error", groupLog, "least severe line to log", setLevel},
