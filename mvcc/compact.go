@@ -1,6 +1,10 @@
 package mvcc
 
-import "sort"
+import (
+	"slices"
+	"sort"
+	"strings"
+)
 
 // Compaction. The idea: a record becomes garbage at a known moment, so it is noted then. When revision
 // r supersedes a record, (r, its chain) goes to the end of a queue; a delete or expiry, which no read
@@ -126,22 +130,48 @@ func (s *Store) CompactSlice(max int) (more bool) {
 	defer s.mu.Unlock()
 	st := s.mu.at
 	limit := st.compactLimit()
-	removed := s.mu.removed[:0]
-	for len(removed) < max {
+	if limit < 0 {
+		return false
+	}
+	for left := max; left > 0 && st.sweep(limit); {
+		n := min(left, len(st.swept))
+		st.history.remove(st.swept[:n])
+		st.count.records -= int64(n)
+		for _, r := range st.swept[:n] {
+			st.sweptBytes -= r.cost()
+		}
+		clear(st.swept[:n])
+		st.swept = st.swept[n:]
+		left -= n
+	}
+	s.publish()
+	return len(st.swept) > 0 || st.garbage.ready(limit)
+}
+
+// sweepRecords is how many records sweep takes out of the index at once.
+const sweepRecords = 8192
+
+// sweep takes garbage out of the index, unless some that was taken is still in the history, and reports
+// whether there is any. Garbage comes in the order in which it was superseded, which is no order in the
+// history; sorted, neighbours go together, and a removal costs a third.
+func (st *state) sweep(limit Revision) bool {
+	if len(st.swept) > 0 {
+		return true
+	}
+	st.swept = st.sweptRoom[:0]
+	for len(st.swept) < sweepRecords {
 		e, ok := st.garbage.pop(limit)
 		if !ok {
 			break
 		}
-		removed = append(removed, st.dropOldest(e.chain))
+		st.swept = append(st.swept, st.dropOldest(e.chain))
+		st.sweptBytes += e.cost
 	}
-	if len(removed) > 0 {
-		st.history.remove(removed)
-		st.count.records -= int64(len(removed))
-		s.publish()
-	}
-	clear(removed)
-	s.mu.removed = removed
-	return st.garbage.ready(limit)
+	st.sweptRoom = st.swept
+	slices.SortFunc(st.swept, func(a, b Record) int {
+		return strings.Compare(a.enc[:stampBytes], b.enc[:stampBytes])
+	})
+	return len(st.swept) > 0
 }
 
 // Garbage reports whether compacted records are still held, be it that CompactSlice has not come to them
@@ -149,7 +179,7 @@ func (s *Store) CompactSlice(max int) (more bool) {
 func (s *Store) Garbage() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.mu.at.garbage.ready(s.mu.at.count.compacted)
+	return len(s.mu.at.swept) > 0 || s.mu.at.garbage.ready(s.mu.at.count.compacted)
 }
 
 // dropOldest takes a chain's oldest record out of the index.

@@ -12,7 +12,8 @@ func (r Record) cost() int64 { return int64(len(r.enc)) + recordOverhead }
 // It is guarded by the lock of the store that holds it. Invariants, checked by Check, beside those of
 // chain and garbage:
 //
-//  4. The history holds exactly the records of all chains; count.records is their number.
+//  4. The history holds exactly the records of all chains and the swept ones; count.records is their
+//     number.
 //  5. No record is above count.revision; 0 <= compacted <= revision.
 //  6. keys, expiring, stateBytes and hash are those of the live heads.
 type state struct {
@@ -22,6 +23,10 @@ type state struct {
 	count   counters
 	pins    []Revision // what compaction must keep: see pin
 	view    View       // handed to View's callback, so that a read allocates nothing
+
+	swept      []Record // garbage that is out of the index and still in the history, in its order
+	sweptRoom  []Record // what swept is a part of
+	sweptBytes int64    // cost of swept
 }
 
 // counters are the numbers kept while writing.

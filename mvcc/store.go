@@ -18,8 +18,7 @@ type Store struct {
 
 	mu struct {
 		sync.RWMutex
-		at      *state
-		removed []Record // CompactSlice's buffer
+		at *state
 	}
 }
 
@@ -80,7 +79,7 @@ func (s *Store) publish() {
 	p.keys.Store(st.count.keys)
 	p.expiring.Store(st.count.expiring)
 	p.stateBytes.Store(st.count.stateBytes)
-	p.historyBytes.Store(st.garbage.bytes())
+	p.historyBytes.Store(st.garbage.bytes() + st.sweptBytes)
 }
 
 // Revision returns the store's revision. It takes no lock.
