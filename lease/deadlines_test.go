@@ -1,0 +1,103 @@
+package lease
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/redkeep/redkeep/mvcc"
+)
+
+// naive finds what is due by looking at every key of the store.
+func naive(s *mvcc.Store, now mvcc.UnixMilli) (due []mvcc.ExpireKey, next mvcc.UnixMilli, all int) {
+	found, err := s.Range(mvcc.PrefixSpan(""), mvcc.RangeOptions{})
+	if err != nil {
+		panic(err)
+	}
+	records := slices.DeleteFunc(found.Records, func(r mvcc.Record) bool { return r.Deadline() == 0 })
+	slices.SortFunc(records, func(a, b mvcc.Record) int {
+		if a.Deadline() != b.Deadline() {
+			return int(a.Deadline() - b.Deadline())
+		}
+		return strings.Compare(a.Key(), b.Key())
+	})
+	for _, r := range records {
+		if r.Deadline() <= now {
+			due = append(due, mvcc.ExpireKey{Key: r.Key(), Mod: r.ModRevision()})
+		}
+	}
+	if len(records) > 0 {
+		next = records[0].Deadline()
+	}
+	return due, next, len(records)
+}
+
+func drawTxn(t *rapid.T) *mvcc.Txn {
+	span := mvcc.KeySpan(fmt.Sprint("k", rapid.IntRange(0, 8).Draw(t, "key")))
+	in := mvcc.Expiry{Mode: mvcc.ExpiryMode(rapid.IntRange(0, 3).Draw(t, "mode")),
+		MS: rapid.Int64Range(1, 100).Draw(t, "ms")}
+	op := rapid.SampledFrom([]mvcc.Op{
+		{Kind: mvcc.OpPut, Span: span, Value: "v", Expiry: in},
+		{Kind: mvcc.OpDelete, Span: span},
+		{Kind: mvcc.OpDelete, Span: mvcc.PrefixSpan("")},
+		{Kind: mvcc.OpModify, Modify: mvcc.ModifyAppend, Span: span, Value: "x"},
+		{Kind: mvcc.OpModify, Modify: mvcc.ModifyPersist, Span: span},
+		{Kind: mvcc.OpModify, Modify: mvcc.ModifySetDeadline, Span: span, Expiry: in},
+	}).Draw(t, "op")
+	return &mvcc.Txn{Then: []mvcc.Op{op}}
+}
+
+// The index always says what a look at every key says, whatever changes the keys.
+func TestDeadlinesAgainstNaive(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, d := mvcc.New(), NewDeadlines()
+		defer s.Close()
+		now := mvcc.UnixMilli(1)
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			now += mvcc.UnixMilli(rapid.IntRange(0, 20).Draw(t, "later"))
+			d.Observe(s.Update(now, func(b *mvcc.Batch) {
+				for range rapid.IntRange(1, 3).Draw(t, "txns") {
+					b.Txn(drawTxn(t), nil)
+				}
+				b.Expire(d.Due(now, rapid.IntRange(0, 3).Draw(t, "expire")))
+			}))
+			due, next, all := naive(s, now)
+			if got := d.Due(now, 100); !slices.Equal(got, due) {
+				t.Fatalf("due at %d: %v, want %v", now, got, due)
+			}
+			if d.Next() != next || d.Len() != all {
+				t.Fatalf("next %d of %d, want %d of %d", d.Next(), d.Len(), next, all)
+			}
+		}
+		rebuilt := NewDeadlines()
+		for cursor := s.Scan(0, 5, rebuilt.Add); cursor != 0; {
+			cursor = s.Scan(cursor, 5, rebuilt.Add)
+		}
+		d.Replace(rebuilt)
+		if _, next, all := naive(s, now); d.Next() != next || d.Len() != all {
+			t.Fatalf("rebuilt: next %d of %d, want %d of %d", d.Next(), d.Len(), next, all)
+		}
+	})
+}
+
+// Due gives the earliest first and no more than asked for.
+func TestDueIsLimited(t *testing.T) {
+	s, d := mvcc.New(), NewDeadlines()
+	defer s.Close()
+	d.Observe(s.Update(1, func(b *mvcc.Batch) {
+		for i := range 10 {
+			b.Txn(&mvcc.Txn{Then: []mvcc.Op{{Kind: mvcc.OpPut, Span: mvcc.KeySpan(fmt.Sprint(i)),
+				Expiry: mvcc.Expiry{Mode: mvcc.ExpiryAt, MS: int64(100 - i)}}}}, nil)
+		}
+	}))
+	got := d.Due(95, 3)
+	if len(got) != 3 || got[0].Key != "9" || got[2].Key != "7" {
+		t.Errorf("due %v", got)
+	}
+	if d.Due(90, 3) != nil {
+		t.Error("something is due before its time")
+	}
+}
