@@ -58,11 +58,13 @@ func TestDeadlinesAgainstNaive(t *testing.T) {
 		now := mvcc.UnixMilli(1)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			now += mvcc.UnixMilli(rapid.IntRange(0, 20).Draw(t, "later"))
+			txns := rapid.SliceOfN(rapid.Custom(drawTxn), 1, 3).Draw(t, "txns") // not inside Update: Draw may panic
+			expire := d.Due(now, rapid.IntRange(0, 3).Draw(t, "expire"))
 			d.Observe(s.Update(now, func(b *mvcc.Batch) {
-				for range rapid.IntRange(1, 3).Draw(t, "txns") {
-					b.Txn(drawTxn(t), nil)
+				for _, txn := range txns {
+					b.Txn(txn, nil)
 				}
-				b.Expire(d.Due(now, rapid.IntRange(0, 3).Draw(t, "expire")))
+				b.Expire(expire)
 			}))
 			due, next, all := naive(s, now)
 			if got := d.Due(now, 100); !slices.Equal(got, due) {
