@@ -1,6 +1,7 @@
 package raftfsm
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"sync"
@@ -62,6 +63,7 @@ type Point struct {
 // Round is one round of the read barrier, shared by all who joined it.
 type Round struct {
 	done    chan struct{}
+	joined  time.Time // by the first: nobody waits for longer than the request timeout from here
 	point   Point
 	err     error
 	reads   int
@@ -113,7 +115,7 @@ func (b *barrier) join(confirm func(Point, error)) *Round {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mu.next == nil {
-		b.mu.next = &Round{done: make(chan struct{})}
+		b.mu.next = &Round{done: make(chan struct{}), joined: time.Now()}
 	}
 	r := b.mu.next
 	r.reads++
@@ -156,17 +158,18 @@ func (b *barrier) take() *Round {
 func (b *barrier) serve(r *Round) {
 	b.stats.Rounds.Add(1)
 	b.stats.Reads.Add(uint64(r.reads))
-	over := time.NewTimer(b.timeout)
-	defer over.Stop()
+	limit, cancel := context.WithDeadline(context.Background(), r.joined.Add(b.timeout))
+	defer cancel()
+	over := limit.Done() // stays readable, so that whoever waits deepest does not take it from the others
 	for {
-		point, err := b.attempt(over.C)
+		point, err := b.attempt(over)
 		if err == nil {
 			r.point = point
 			b.confirmed(r, nil)
-			b.finish(r, b.awaitApplied(point.Index, over.C))
+			b.finish(r, b.awaitApplied(point.Index, over))
 			return
 		}
-		if !b.pause(over.C) {
+		if !b.pause(over) {
 			b.finish(r, ErrNoLeader)
 			return
 		}
@@ -174,7 +177,7 @@ func (b *barrier) serve(r *Round) {
 }
 
 // pause waits a moment before the next attempt; false when the time is over.
-func (b *barrier) pause(over <-chan time.Time) bool {
+func (b *barrier) pause(over <-chan struct{}) bool {
 	again := time.NewTimer(10 * time.Millisecond)
 	defer again.Stop()
 	select {
@@ -199,7 +202,7 @@ func (b *barrier) finish(r *Round, err error) {
 	close(r.done)
 }
 
-func (b *barrier) attempt(over <-chan time.Time) (Point, error) {
+func (b *barrier) attempt(over <-chan struct{}) (Point, error) {
 	if b.node.IsLeader() {
 		return b.lead(over)
 	}
@@ -207,7 +210,7 @@ func (b *barrier) attempt(over <-chan time.Time) (Point, error) {
 }
 
 // lead is the leader's round.
-func (b *barrier) lead(over <-chan time.Time) (Point, error) {
+func (b *barrier) lead(over <-chan struct{}) (Point, error) {
 	term := b.node.Term()
 	if uint64(term) != b.ready.Load() || b.node.HighestTerm() > term {
 		return Point{}, errNotConfirmed
@@ -223,7 +226,7 @@ func (b *barrier) lead(over <-chan time.Time) (Point, error) {
 }
 
 // majority asks the voters and reports whether a majority, this node included, knows no later term.
-func (b *barrier) majority(term cluster.Term, voters []cluster.MemberID, over <-chan time.Time) bool {
+func (b *barrier) majority(term cluster.Term, voters []cluster.MemberID, over <-chan struct{}) bool {
 	answers := make(chan bool, len(voters))
 	isVoter := make(map[cluster.MemberID]bool, len(voters))
 	for _, id := range voters {
@@ -261,7 +264,7 @@ func (b *barrier) majority(term cluster.Term, voters []cluster.MemberID, over <-
 }
 
 // ask is the follower's round: one question to the leader.
-func (b *barrier) ask(over <-chan time.Time) (Point, error) {
+func (b *barrier) ask(over <-chan struct{}) (Point, error) {
 	leader, _, ok := b.node.Leader()
 	if !ok || leader == b.node.Self() {
 		return Point{}, errNotConfirmed
@@ -312,7 +315,7 @@ func parsePoint(reply []byte) (Point, error) {
 }
 
 // awaitApplied waits until the store shows index. Only the barrier's goroutine calls it.
-func (b *barrier) awaitApplied(index cluster.Index, over <-chan time.Time) error {
+func (b *barrier) awaitApplied(index cluster.Index, over <-chan struct{}) error {
 	b.want.Store(uint64(index))
 	defer b.want.Store(0)
 	for b.applied.Load() < uint64(index) {

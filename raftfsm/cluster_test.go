@@ -303,6 +303,22 @@ func TestNoMajority(t *testing.T) {
 	}
 }
 
+// A leader that says nothing does not hold a read for longer than the request timeout.
+func TestBarrierAtASilentLeader(t *testing.T) {
+	g := newGroup(t, 3, Config{RequestTimeout: 300 * time.Millisecond})
+	m := g.follower()
+	g.leader().node.Handle(kindReadIndex, func(cluster.MemberID, []byte, func([]byte)) {})
+	for range 3 {
+		start := time.Now()
+		if _, err := m.read("a"); !errors.Is(err, ErrNoLeader) {
+			t.Errorf("read: %v", err)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("the read took %v", took)
+		}
+	}
+}
+
 // The leader of a term takes a batch number once, answers a repetition the same, and refuses older ones.
 func TestTakeOnce(t *testing.T) {
 	g := newGroup(t, 3, Config{})

@@ -20,7 +20,7 @@ import (
 // leader's disk need not idle.
 //
 // Rejected: starting a round whenever the previous one is stored, full or not: the rounds hold a third as
-// much, and 64 clients on three nodes get two thirds of the throughput. Waiting a moment for clients that
+// much, and the processors are busy with rounds instead of requests. Waiting a moment for clients that
 // were just answered: it changed nothing that could be measured.
 //
 // Drawback: at most two rounds are in flight, however long the way to the followers; what waits is packed
