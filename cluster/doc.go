@@ -14,9 +14,10 @@
 // Goroutines and who waits for them. raft's own end with raft.Shutdown. peerMux owns the accept loop and
 // one reader and one writer per accepted 'P' connection; link owns one goroutine that dials, reads and
 // restarts, and one writer; Node owns the snapshot controller, the leader watcher and one waiter per Apply.
-// Node.Close waits for all of them. The transport owns at most one nudge per peer.
+// Node.Close waits for all of them. The transport owns at most one nudge and one
+// head start per peer.
 //
-// Locks: each of entryCache, byteCounts, peerMux, peerNet, link, frameWriter, transport, peerNudge,
+// Locks: each of entryCache, byteCounts, peerMux, peerNet, link, frameWriter, transport, replica,
 // proposals and changeWatch has its own; each guards memory only and none is held while another is taken,
 // over I/O or over a callback.
 //

@@ -203,6 +203,7 @@ func (n *Node) start() (err error) {
 	n.peers = newPeerNet(n.mux, n.addrOf, n.cfg)
 	n.peers.handle(kindTerm, answerTerm(n.stable.highestTerm))
 	n.trans = newTransport(n.mux, n.cfg, n.log.runningFor)
+	n.log.starting = n.trans.headStart
 	n.fsm = &countingFSM{BatchingFSM: n.cfg.FSM}
 	n.raft, err = raft.NewRaft(n.raftConfig(), n.fsm, n.log, n.stable, n.snaps, n.trans)
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// peerNudge decides what a follower may be told about the commit index outside raft's own replication.
+// replica is what a leader's transport knows of one follower. It decides what the follower may be sent
+// outside raft's own replication: a newer commit index (here) and entries ahead of time (headstart.go).
 //
 // raft sends a new commit index with the next entries or after CommitTimeout (10 to 20 ms). A write
 // forwarded by a follower is answered by that follower when it has applied it, so an idle cluster would
@@ -26,7 +27,7 @@ import (
 // has acknowledged it keeps. Rejected: shortening CommitTimeout (a message per follower and millisecond
 // when idle) and an empty raft entry per write (a sync for each). The drawback: a second, small request
 // beside raft's own per commit.
-type peerNudge struct {
+type replica struct {
 	id raft.ServerID
 
 	mu struct {
@@ -37,29 +38,37 @@ type peerNudge struct {
 		term       uint64
 		matchIndex uint64 // N1
 		matchTerm  uint64
-		told       uint64 // commit index the follower has been sent and can use
-		want       uint64 // commit index it should know
-		busy       bool   // a nudge is in flight
+		told       uint64     // commit index the follower has been sent and can use
+		want       uint64     // commit index it should know
+		busy       bool       // a nudge is in flight
+		early      *headStart // the newest one that raft has not claimed
+		flying     bool       // one is in flight
 	}
 }
 
 // sending notes what a request of raft's own will tell the follower.
-func (p *peerNudge) sending(target raft.ServerAddress, a *raft.AppendEntriesRequest) {
+func (p *replica) sending(target raft.ServerAddress, a *raft.AppendEntriesRequest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if a.Term > p.mu.term {
 		p.mu.term, p.mu.matchIndex, p.mu.matchTerm, p.mu.told, p.mu.want = a.Term, 0, 0, 0, 0
+		p.mu.early = nil
 	}
 	if a.Term != p.mu.term {
 		return
 	}
 	p.mu.target, p.mu.header, p.mu.leader = target, a.RPCHeader, a.Leader
+	p.tellsLocked(a)
+}
+
+// tellsLocked notes the commit index that a request carries.
+func (p *replica) tellsLocked(a *raft.AppendEntriesRequest) {
 	last, _ := endOf(a)
 	p.mu.told = max(p.mu.told, min(a.LeaderCommitIndex, last))
 }
 
 // answered learns the match point. It reports whether a nudge is due.
-func (p *peerNudge) answered(a *raft.AppendEntriesRequest, r *raft.AppendEntriesResponse, err error) bool {
+func (p *replica) answered(a *raft.AppendEntriesRequest, r *raft.AppendEntriesResponse, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if a.Term != p.mu.term {
@@ -83,7 +92,7 @@ func endOf(a *raft.AppendEntriesRequest) (index, term uint64) {
 }
 
 // wants notes that the follower should know commit. It reports whether a nudge is due.
-func (p *peerNudge) wants(term, commit uint64) bool {
+func (p *replica) wants(term, commit uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if term != p.mu.term {
@@ -94,7 +103,7 @@ func (p *peerNudge) wants(term, commit uint64) bool {
 }
 
 // dueLocked returns the commit index to send, 0 for none.
-func (p *peerNudge) dueLocked() uint64 {
+func (p *replica) dueLocked() uint64 {
 	c := min(p.mu.want, p.mu.matchIndex)
 	if c <= p.mu.told {
 		return 0
@@ -103,7 +112,7 @@ func (p *peerNudge) dueLocked() uint64 {
 }
 
 // begin claims the right to send; only one goroutine has it.
-func (p *peerNudge) begin() bool {
+func (p *replica) begin() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.busy {
@@ -114,7 +123,7 @@ func (p *peerNudge) begin() bool {
 }
 
 // next returns the request to send, or gives the right to send back.
-func (p *peerNudge) next() (raft.ServerAddress, *raft.AppendEntriesRequest) {
+func (p *replica) next() (raft.ServerAddress, *raft.AppendEntriesRequest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	commit := p.dueLocked()
@@ -129,7 +138,7 @@ func (p *peerNudge) next() (raft.ServerAddress, *raft.AppendEntriesRequest) {
 	}
 }
 
-func (p *peerNudge) end() {
+func (p *replica) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.busy = false
@@ -149,27 +158,18 @@ func (t *transport) nudge(id raft.ServerID, term uint64, commit uint64) {
 	}
 }
 
-func (t *transport) startNudge(p *peerNudge) {
+func (t *transport) startNudge(p *replica) {
 	if !p.begin() {
 		return
 	}
-	t.mu.Lock()
-	open := !t.mu.closed
-	if open {
-		t.work.Add(1)
-	}
-	t.mu.Unlock()
-	if !open {
+	if !t.spawn(func() { t.runNudges(p) }) {
 		p.end()
-		return
 	}
-	go t.runNudges(p)
 }
 
 // runNudges sends until nothing is due. Answers are ignored: raft's own traffic tells how the follower is.
 // After a failure it stops; raft's next request tells the follower anyway.
-func (t *transport) runNudges(p *peerNudge) {
-	defer t.work.Done()
+func (t *transport) runNudges(p *replica) {
 	for {
 		target, req := p.next()
 		if req == nil {

@@ -11,11 +11,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestNudgeInvariant drives peerNudge with random traffic and checks each request against the invariants,
+// TestNudgeInvariant drives replica with random traffic and checks each request against the invariants,
 // with a model of what the follower has acknowledged.
 func TestNudgeInvariant(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := &peerNudge{id: "x"}
+		p := &replica{id: "x"}
 		var term, commit uint64
 		match := map[uint64]uint64{} // by term: what the follower has acknowledged
 		newest := uint64(0)          // term of the last request

@@ -92,6 +92,7 @@ func (n *Node) Stats() Stats {
 		StoreRunningFor: n.log.runningFor(), Snapshots: n.snapshots.taken.Load(),
 		SnapshotsInstalled: n.fsm.restores.Load(), DiskFree: diskFree(n.dir.path),
 		HeartbeatsWithheld: n.trans.withheld.Load(), NudgesSent: n.trans.nudged.Load(),
+		HeadStarts: n.trans.started.Load(),
 	}
 	if at := n.raft.LastContact(); n.IsLeader() {
 		s.LastContact = 0

@@ -49,6 +49,7 @@ type logStore struct {
 	counts   byteCounts
 	fatal    *fatalSwitch
 	onStored func()
+	starting func([]*raft.Log) // runs before entries are written; must not block
 	observe  func(took time.Duration, entries, bytes int)
 	mono     bool
 
@@ -62,7 +63,7 @@ type logStore struct {
 func newLogStore(inner logInner, cfg Config, fatal *fatalSwitch) *logStore {
 	s := &logStore{
 		inner: inner, cache: newEntryCache(cfg.CacheBytes), fatal: fatal,
-		onStored: cfg.OnStored, observe: cfg.Metrics.StoreLogs,
+		onStored: cfg.OnStored, starting: func([]*raft.Log) {}, observe: cfg.Metrics.StoreLogs,
 		snapWanted: make(chan struct{}, 1),
 	}
 	s.snapAt.Store(cfg.SnapshotBytes)
@@ -170,6 +171,7 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	}
 	start := time.Now()
 	s.running.Store(start.UnixNano())
+	s.starting(logs)
 	err := s.inner.StoreLogs(logs)
 	s.running.Store(0)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 //   - A leader whose disk hangs stops sending heartbeats, so that the others elect someone else: raft itself
 //     would keep the leadership for ever, because heartbeats come from goroutines that never touch the disk.
 //   - Nudge tells a follower of a commit at once (nudge.go).
+//   - Entries are on their way to the followers while this node writes them to its own disk (headstart.go).
 type transport struct {
 	*raft.NetworkTransport
 	stallLimit time.Duration
@@ -27,11 +28,12 @@ type transport struct {
 	noNudge    bool
 	withheld   atomic.Int64
 	nudged     atomic.Int64
+	started    atomic.Int64 // head starts
 	work       sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
-		peers  map[raft.ServerID]*peerNudge
+		peers  map[raft.ServerID]*replica
 		closed bool
 	}
 }
@@ -64,7 +66,7 @@ func newTransport(m *peerMux, cfg Config, storing func() time.Duration) *transpo
 		noNudge:    cfg.DisableNudge,
 	}
 	t.TimeoutScale = snapshotScale
-	t.mu.peers = map[raft.ServerID]*peerNudge{}
+	t.mu.peers = map[raft.ServerID]*replica{}
 	return t
 }
 
@@ -94,6 +96,12 @@ func (t *transport) AppendEntries(
 		return t.NetworkTransport.AppendEntries(id, target, args, resp)
 	}
 	p := t.peer(id)
+	if h := p.claim(args); h != nil {
+		if args = h.await(args); len(args.Entries) == 0 {
+			*resp = h.resp
+			return nil
+		}
+	}
 	p.sending(target, args)
 	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
 	if p.answered(args, resp, err) {
@@ -107,19 +115,30 @@ func isHeartbeat(a *raft.AppendEntriesRequest) bool {
 	return len(a.Entries) == 0 && a.PrevLogEntry == 0 && a.LeaderCommitIndex == 0
 }
 
-func (t *transport) peer(id raft.ServerID) *peerNudge {
+func (t *transport) peer(id raft.ServerID) *replica {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.mu.peers[id]
 	if p == nil {
-		p = &peerNudge{id: id}
+		p = &replica{id: id}
 		t.mu.peers[id] = p
 	}
 	return p
 }
 
-// Close stops new nudges. The mux ends the connections; wait then waits for the nudges that were using
-// them.
+// spawn runs fn on a goroutine that wait waits for. It returns false when the transport is closed.
+func (t *transport) spawn(fn func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mu.closed {
+		return false
+	}
+	t.work.Go(fn)
+	return true
+}
+
+// Close stops new nudges and head starts. The mux ends the connections; wait then waits for those that were
+// using them.
 func (t *transport) Close() error {
 	t.mu.Lock()
 	t.mu.closed = true

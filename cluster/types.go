@@ -71,6 +71,7 @@ type Stats struct {
 	DiskFree           int64         // bytes free on the file system of the data directory; -1 unknown
 	HeartbeatsWithheld int64         // by the disk-stall gate
 	NudgesSent         int64
+	HeadStarts         int64 // requests sent to followers while this node still wrote the entries
 }
 
 // SnapshotInfo describes a snapshot in the data directory. The zero value means there is none.
