@@ -1,9 +1,9 @@
 package mvcc
 
 import (
-	"slices"
 	"sort"
-	"strings"
+
+	"github.com/tidwall/buntdb"
 )
 
 // Compaction. The idea: a record becomes garbage at a known moment, so it is noted then. When revision
@@ -130,49 +130,40 @@ func (s *Store) CompactSlice(max int) (more bool) {
 	defer s.mu.Unlock()
 	st := s.mu.at
 	limit := st.compactLimit()
-	if limit < 0 {
+	if limit < 0 || !st.garbage.ready(limit) {
 		return false
 	}
-	for left := max; left > 0 && st.sweep(limit); {
-		n := min(left, len(st.swept))
-		st.history.remove(st.swept[:n])
-		st.count.records -= int64(n)
-		for _, r := range st.swept[:n] {
-			st.sweptBytes -= r.cost()
-		}
-		clear(st.swept[:n])
-		st.swept = st.swept[n:]
-		left -= n
-	}
+	st.history.update(func(tx *buntdb.Tx) error { return st.sweep(tx, limit, max) })
 	s.publish()
-	return len(st.swept) > 0 || st.garbage.ready(limit)
+	return st.garbage.ready(limit)
 }
 
-// sweepRecords is how many records sweep takes out of the index at once.
-const sweepRecords = 8192
-
-// sweep takes garbage out of the index, unless some that was taken is still in the history, and reports
-// whether there is any. Garbage comes in the order in which it was superseded, which is no order in the
-// history; sorted, neighbours go together and find their leaf in the cache. An overwrite, with the removal
-// it causes, takes 1.4 microseconds with it and 1.9 without.
-func (st *state) sweep(limit Revision) bool {
-	if len(st.swept) > 0 {
-		return true
+// sweep takes at most max records of garbage out of index and history.
+func (st *state) sweep(tx *buntdb.Tx, limit Revision, max int) error {
+	if err := st.history.settle(tx, st.moved); err != nil {
+		return err
 	}
-	st.swept = st.sweptRoom[:0]
-	for len(st.swept) < sweepRecords {
+	for ; max > 0; max-- {
 		e, ok := st.garbage.pop(limit)
 		if !ok {
 			break
 		}
-		st.swept = append(st.swept, st.dropOldest(e.chain))
-		st.sweptBytes += e.cost
+		if err := st.history.remove(tx, st.dropOldest(e.chain), st.moved); err != nil {
+			return err
+		}
+		st.count.records--
 	}
-	st.sweptRoom = st.swept
-	slices.SortFunc(st.swept, func(a, b Record) int {
-		return strings.Compare(a.enc[:stampBytes], b.enc[:stampBytes])
-	})
-	return len(st.swept) > 0
+	st.history.tidy()
+	return nil
+}
+
+// moved tells the index where a record lies now.
+func (st *state) moved(old, r Record) {
+	c, ok := st.index.get(r.Key())
+	if !ok {
+		panic("mvcc: the history holds a record of no chain")
+	}
+	c.replace(old, r)
 }
 
 // Garbage reports whether compacted records are still held, be it that CompactSlice has not come to them
@@ -180,7 +171,7 @@ func (st *state) sweep(limit Revision) bool {
 func (s *Store) Garbage() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.mu.at.swept) > 0 || s.mu.at.garbage.ready(s.mu.at.count.compacted)
+	return s.mu.at.garbage.ready(s.mu.at.count.compacted)
 }
 
 // dropOldest takes a chain's oldest record out of the index.

@@ -1,6 +1,7 @@
 package mvcc
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
@@ -89,6 +90,17 @@ func (c *chain) shift() Record {
 		*c.past = old[1:]
 	}
 	return r
+}
+
+// replace puts r where the chain holds old, the same record in another place of memory. It compares places,
+// for looking at what lies there costs a cache miss each; old is mostly the head or among the oldest.
+func (c *chain) replace(old, r Record) {
+	if c.head.same(old) {
+		c.head = r
+		return
+	}
+	past := c.older()
+	past[slices.IndexFunc(past, old.same)] = r
 }
 
 // at returns the newest record not above rev: what the key was then. It may be a delete, or zero.

@@ -2,6 +2,7 @@ package mvcc
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -54,7 +55,11 @@ func (l *Loader) Expect(keys int64) {
 // Add takes the next record, in the order Ascend gave them. It copies enc. The error wraps ErrBadRecord
 // or ErrBadOrder; the loader is then good for Abort only.
 func (l *Loader) Add(mod Revision, sub uint32, enc string) error {
-	r, err := DecodeRecord(mod, sub, enc)
+	if mod < 0 {
+		return fmt.Errorf("%w: revision %d", ErrBadRecord, mod)
+	}
+	h := &l.st.history
+	r, err := decodeRecord(h.room(position{mod, sub}, stampBytes+len(enc)), mod, sub, enc)
 	if err != nil {
 		return err
 	}
@@ -70,8 +75,14 @@ func (l *Loader) Add(mod Revision, sub uint32, enc string) error {
 	}
 	l.st.write(c, r)
 	l.last = r
-	return set(l.tx, r)
+	if len(h.pages)-h.saved > savePages {
+		return h.saveTo(l.tx)
+	}
+	return nil
 }
+
+// savePages is how many pages are put into the database at once. An open page is put there again later.
+const savePages = 64
 
 func (l *Loader) add(key string) *chain {
 	c, key := new(chain), strings.Clone(key)
@@ -113,7 +124,7 @@ func (l *Loader) Finish() (*Store, error) {
 	if n.revision < 1 || n.compacted < 0 || n.compacted > n.revision || n.revision == math.MaxInt64 {
 		return nil, fmt.Errorf("%w: revision %d, compacted %d", ErrBadOrder, n.revision, n.compacted)
 	}
-	if err := l.tx.Commit(); err != nil {
+	if err := errors.Join(l.st.history.saveTo(l.tx), l.tx.Commit()); err != nil {
 		return nil, err
 	}
 	l.tx = nil

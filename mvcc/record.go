@@ -9,8 +9,8 @@ import (
 // A record is one string, encoded once when it is written:
 //
 //	offset  bytes  field
-//	0       8      main revision, big-endian            \ stamp: also the record's key in the
-//	8       4      sub, big-endian                      / history, by slicing this same string
+//	0       8      main revision, big-endian            \ stamp: also a key in the history,
+//	8       4      sub, big-endian                      / by slicing this same string
 //	12      1      bits 0-1 kind, bit 2 has lease, bit 3 has deadline, others 0   \
 //	13      8      create revision, big-endian                                    |
 //	21      1-10   version, uvarint                                               | the encoded
@@ -120,6 +120,11 @@ func (r Record) Encoded() string { return r.enc[stampBytes:] }
 // before orders records by (main, sub).
 func (r Record) before(o Record) bool { return r.enc[:stampBytes] < o.enc[:stampBytes] }
 
+// same reports whether two handles are of the same record in the same place of memory.
+func (r Record) same(o Record) bool {
+	return unsafe.StringData(r.enc) == unsafe.StringData(o.enc) && len(r.enc) == len(o.enc)
+}
+
 // due reports whether the record has a deadline that is not after now.
 func (r Record) due(now UnixMilli) bool {
 	d := r.Deadline()
@@ -154,8 +159,13 @@ type fields struct {
 	tail     string // appended to value: lets APPEND copy once
 }
 
-// encode is the only place that makes a record. It copies key and value.
-func (f *fields) encode() Record {
+// size is how many bytes encode writes.
+func (f *fields) size() int {
+	return fixedBytes + uvarintLen(uint64(f.version)) + optionalBytes(f.flags()) +
+		uvarintLen(uint64(len(f.key))) + len(f.key) + len(f.value) + len(f.tail)
+}
+
+func (f *fields) flags() byte {
 	flags := byte(f.kind)
 	if f.lease != 0 {
 		flags |= hasLease
@@ -163,11 +173,13 @@ func (f *fields) encode() Record {
 	if f.deadline != 0 {
 		flags |= hasDeadline
 	}
-	size := fixedBytes + uvarintLen(uint64(f.version)) + optionalBytes(flags) +
-		uvarintLen(uint64(len(f.key))) + len(f.key) + len(f.value) + len(f.tail)
-	b := make([]byte, 0, size)
+	return flags
+}
+
+// encode makes a record in b, which is empty and has room for it. It copies key and value.
+func (f *fields) encode(b []byte) Record {
 	b = append64(b, uint64(f.mod))
-	b = append(b, byte(f.sub>>24), byte(f.sub>>16), byte(f.sub>>8), byte(f.sub), flags)
+	b = append(b, byte(f.sub>>24), byte(f.sub>>16), byte(f.sub>>8), byte(f.sub), f.flags())
 	b = append64(b, uint64(f.create))
 	b = appendUvarint(b, uint64(f.version))
 	if f.lease != 0 {
@@ -186,7 +198,11 @@ func (f *fields) encode() Record {
 // DecodeRecord checks an encoded record from a snapshot and gives it its stamp. It copies enc. The
 // error wraps ErrBadRecord.
 func DecodeRecord(mod Revision, sub uint32, enc string) (Record, error) {
-	b := make([]byte, 0, stampBytes+len(enc))
+	return decodeRecord(make([]byte, 0, stampBytes+len(enc)), mod, sub, enc)
+}
+
+// decodeRecord makes the record in b, which is empty and has room for it.
+func decodeRecord(b []byte, mod Revision, sub uint32, enc string) (Record, error) {
 	b = append64(b, uint64(mod))
 	b = append(b, byte(sub>>24), byte(sub>>16), byte(sub>>8), byte(sub))
 	b = append(b, enc...)

@@ -1,9 +1,9 @@
 package mvcc
 
-// recordOverhead is what a record costs in memory beyond its encoded bytes, rounded: the item in the
-// history and its slot (80), and either the chain, its key and its slot in the index (70), or, once
-// superseded, its place in the past and in the garbage queue (40).
-const recordOverhead = 128
+// recordOverhead is what a record costs in memory beyond its encoded bytes, rounded: its share of a page
+// (16, with what is lost at page ends), and either the chain, its key and its slots in the index (100), or,
+// once superseded, its place in the past and in the garbage queue (50).
+const recordOverhead = 96
 
 // cost is the memory that StateBytes and HistoryBytes count for a record.
 func (r Record) cost() int64 { return int64(len(r.enc)) + recordOverhead }
@@ -12,8 +12,7 @@ func (r Record) cost() int64 { return int64(len(r.enc)) + recordOverhead }
 // It is guarded by the lock of the store that holds it. Invariants, checked by Check, beside those of
 // chain and garbage:
 //
-//  4. The history holds exactly the records of all chains and the swept ones; count.records is their
-//     number.
+//  4. The history holds exactly the records of all chains; count.records is their number.
 //  5. No record is above count.revision; 0 <= compacted <= revision.
 //  6. keys, expiring, stateBytes and hash are those of the live heads.
 type state struct {
@@ -23,10 +22,6 @@ type state struct {
 	count   counters
 	pins    []Revision // what compaction must keep: see pin
 	view    View       // handed to View's callback, so that a read allocates nothing
-
-	swept      []Record // garbage that is out of the index and still in the history, in its order
-	sweptRoom  []Record // what swept is a part of
-	sweptBytes int64    // cost of swept
 }
 
 // counters are the numbers kept while writing.

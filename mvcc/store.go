@@ -64,7 +64,7 @@ func (s *Store) Update(now UnixMilli, fn func(b *Batch)) []Event {
 	b.begin(s.mu.at, now)
 	fn(b)
 	if len(b.events) > 0 {
-		b.st.history.append(b.events)
+		b.st.history.save()
 	}
 	s.publish()
 	s.mu.Unlock()
@@ -79,7 +79,7 @@ func (s *Store) publish() {
 	p.keys.Store(st.count.keys)
 	p.expiring.Store(st.count.expiring)
 	p.stateBytes.Store(st.count.stateBytes)
-	p.historyBytes.Store(st.garbage.bytes() + st.sweptBytes)
+	p.historyBytes.Store(st.garbage.bytes())
 }
 
 // Revision returns the store's revision. It takes no lock.

@@ -141,10 +141,10 @@ func TestStoreCopiesStrings(t *testing.T) {
 
 func TestLoaderRefuses(t *testing.T) {
 	rec := func(mod, create Revision, version int64, key string) Record {
-		return (&fields{mod: mod, kind: KindPut, create: create, version: version, key: key}).encode()
+		return (&fields{mod: mod, kind: KindPut, create: create, version: version, key: key}).encodeAlone()
 	}
 	gone := func(mod Revision, key string) Record {
-		return (&fields{mod: mod, kind: KindDelete, key: key}).encode()
+		return (&fields{mod: mod, kind: KindDelete, key: key}).encodeAlone()
 	}
 	for name, rs := range map[string][]Record{
 		"falling revision":   {rec(3, 3, 1, "a"), rec(2, 2, 1, "b")},

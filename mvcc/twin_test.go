@@ -19,7 +19,10 @@ var twinKeys = []string{"", "a", "a\x00", "ab", "abc", "b", "\xff", "\xff\xff"}
 // TestTwin runs random operations on the store and on the twin and compares everything that can be
 // seen after each of them.
 func TestTwin(t *testing.T) {
+	defer func(n, m int) { pageRecords, smallestDirectory = n, m }(pageRecords, smallestDirectory)
 	rapid.Check(t, func(rt *rapid.T) {
+		pageRecords = rapid.SampledFrom([]int{1, 2, 5, 64}).Draw(rt, "records of a page")
+		smallestDirectory = rapid.SampledFrom([]int{1, 64}).Draw(rt, "smallest directory")
 		m := &machine{s: New(), twin: newTwin()}
 		m.twin.now = 1000
 		defer func() { m.s.Close() }()

@@ -259,7 +259,7 @@ func (b *Batch) end(c *chain, kind RecordKind) {
 func (b *Batch) write(c *chain, prev Record, f *fields) Record {
 	f.mod, f.sub = b.main(), b.sub
 	b.sub++
-	r := f.encode()
+	r := f.encode(b.st.history.room(position{f.mod, f.sub}, f.size()))
 	b.st.write(c, r)
 	b.events = append(b.events, Event{Record: r, Prev: prev})
 	return r
