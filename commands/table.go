@@ -57,10 +57,11 @@ const (
 	CatConnection
 	CatKV
 	CatCluster
+	CatBitmap
 )
 
 var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "fast", "slow", "dangerous",
-	"connection", "kv", "cluster"}
+	"connection", "kv", "cluster", "bitmap"}
 
 // Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative Last
 // counts from the end. The zero Keys means no key. Access is what COMMAND tells of the use made of them.
@@ -72,8 +73,8 @@ type Keys struct {
 
 // Command is one row of the table.
 //
-// Invariants, checked when the table is built: I1 exactly one of plan, read, session is set, and it fits
-// Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower case
+// Invariants, checked when the table is built: I1 exactly one of plan, read, session, block is set, and it
+// fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower case
 // and unique.
 type Command struct {
 	Name       string // lower case; a sub-command has its container in front: "client|id"
@@ -93,9 +94,13 @@ type Command struct {
 	plan     func(c *call) (render, error)
 	read     func(c *call, v *view) (resp.Value, error)
 	planRead func(c *call) render // KindRead: the same read as part of a request, if it can be one
+	wide     bool                 // planRead meets every key: for a transaction, not for a run of writes
 	session  func(c *call, s *session) (resp.Value, error)
-	local    func(c *call) bool                 // KindRead: whether these arguments ask for no barrier
-	accessOf func(args [][]byte) (words string) // key access when it depends on the arguments
+	block    func(c *call, s *session, wait waiting) (resp.Value, error) // as session, but may wait
+	hidden   bool                                                        // its arguments hold secrets: no slow log, no MONITOR
+	local    func(c *call) bool                                          // KindRead: whether these arguments ask for no barrier
+	keysAt   func(args [][]byte) []int                                   // positions of the keys when Keys cannot say them
+	accessOf func(args [][]byte) (words string)                          // key access when it depends on the arguments
 
 	subs  map[string]*Command
 	stats *rowStats
@@ -113,6 +118,7 @@ func families() [][]Command {
 	return [][]Command{
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
 		stringRows, keyRows, expiryRows, kvRows, clusterRows,
+		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
 	}
 }
 
@@ -173,13 +179,14 @@ func (row *Command) complete() {
 	} else {
 		row.Categories |= CatSlow
 	}
-	if row.Kind == KindWrite || row.Kind == KindRead || row.session != nil { // not a mere container
+	if row.Kind == KindWrite || row.Kind == KindRead || row.session != nil || row.block != nil { // no container
 		row.Categories |= groupCategories[row.Group]
 	}
 }
 
 var groupCategories = map[string]Categories{
 	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV,
+	"bitmap": CatBitmap,
 }
 
 // Rows returns the top-level rows sorted by name. The caller must not change them.
@@ -242,6 +249,9 @@ func (row *Command) fits(n int) bool {
 
 // keys returns the positions of the keys in args; REQUIRES: args fit the row's arity.
 func (row *Command) keys(args [][]byte) []int {
+	if row.keysAt != nil {
+		return row.keysAt(args)
+	}
 	k := row.Keys
 	if k.First == 0 {
 		return nil

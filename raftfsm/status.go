@@ -58,6 +58,9 @@ func (e *Engine) Status() Status {
 	return s
 }
 
+// AppliedIndex is the index of the last entry that is visible in the store. It takes no lock.
+func (e *Engine) AppliedIndex() cluster.Index { return cluster.Index(e.machine.applied.Load()) }
+
 // Statuses of a member.
 const (
 	MemberStarted     = "started"     // it answers
