@@ -6,9 +6,9 @@ import (
 	"github.com/redkeep/redkeep/resp"
 )
 
-// ServerVersion is the Redis version announced to clients, which choose features by it: 7.4 is the newest
+// ServerVersion is the Redis version announced to clients, which choose features by it: 8.4 is the newest
 // whose commands are all here or refused in the way those clients expect.
-const ServerVersion = "7.4.2"
+const ServerVersion = "8.4.0"
 
 // handshake are the flags of commands that must always work, quorum or not.
 const handshake = FlagNoScript | FlagLoading | FlagStale | FlagFast | FlagNoAuth | FlagAllowBusy

@@ -229,7 +229,7 @@ func (d *Dispatcher) reply(
 		conn.SetProto(s.proto)
 	}
 	d.stats.observe(row, v, took)
-	if took >= noticeable {
+	if d.noticeable(took) {
 		d.notice(s, row, args, took)
 	}
 	s.send(conn, v)

@@ -13,14 +13,11 @@ func slowlogGet(c *call, _ *session) (resp.Value, error) {
 		return resp.Value{}, errSlowlogArity
 	}
 	if len(c.args) == 3 {
-		var err error
-		if n, err = integer(c.args[2]); err != nil {
-			return resp.Value{}, err
-		}
-		switch {
-		case n < -1:
+		var ok bool
+		if n, ok = parseInt(c.args[2]); !ok || n < -1 {
 			return resp.Value{}, errSlowlogCount
-		case n == -1:
+		}
+		if n == -1 {
 			n = slowLogMostRoom
 		}
 	}

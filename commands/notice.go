@@ -12,9 +12,6 @@ import (
 // A command's time is what its client waited for inside this node: planning, the log, the barrier, the reply.
 // The commands of one run in a pipeline wait together and have the time of their run.
 
-// noticeable keeps fast commands from looking at thresholds that are far above.
-const noticeable = 50 * time.Microsecond
-
 const (
 	slowLogThreshold = 10000 // microseconds
 	slowLogRoom      = 128
@@ -24,6 +21,12 @@ const (
 
 	latencySamples = 160
 )
+
+// noticeable reports whether either threshold is reached.
+func (d *Dispatcher) noticeable(took time.Duration) bool {
+	slow, late := d.slow.threshold.Load(), d.latency.threshold.Load()
+	return slow >= 0 && took.Microseconds() >= slow || late > 0 && took.Milliseconds() >= late
+}
 
 // notice looks at a command that took some time.
 func (d *Dispatcher) notice(s *session, row *Command, args [][]byte, took time.Duration) {

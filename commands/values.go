@@ -96,39 +96,49 @@ func getDel(c *call) (render, error) {
 	}, nil
 }
 
-// getEX reads first, then changes the deadline.
+// getEX reads first, then changes the deadline. As in Redis a time that makes no sense is an error only if there
+// is a key to have it.
 func getEX(c *call) (render, error) {
-	change, err := parseGetEX(c)
+	o, persist, err := parseGetEX(c)
 	if err != nil {
 		return nil, err
 	}
-	c.do(mvcc.Op{Kind: mvcc.OpRange, Span: mvcc.KeySpan(c.str(1))})
-	if change.Modify != 0 {
-		change.Kind, change.Span = mvcc.OpModify, mvcc.KeySpan(c.str(1))
-		c.do(change)
+	key := mvcc.KeySpan(c.str(1))
+	c.do(mvcc.Op{Kind: mvcc.OpRange, Span: key})
+	expiry, err := o.expiry(c)
+	switch {
+	case err != nil:
+		return getEXRefused(err), nil
+	case persist:
+		c.do(mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifyPersist, Span: key})
+	case o.unit != nil:
+		c.do(mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifySetDeadline, Span: key, Expiry: expiry})
 	}
 	return func(r *mvcc.Result) resp.Value { return valueOf(found(&r.Ops[0])) }, nil
 }
 
-func parseGetEX(c *call) (change mvcc.Op, err error) {
-	var o setOptions
+func getEXRefused(err error) render {
+	return func(r *mvcc.Result) resp.Value {
+		if found(&r.Ops[0]).Exists() {
+			return refused(err)
+		}
+		return resp.Null()
+	}
+}
+
+func parseGetEX(c *call) (o setOptions, persist bool, err error) {
 	for w := c.options(2); w.more(); {
 		option := w.next()
 		switch {
 		case is(option, "PERSIST") && o.unit == nil:
-			change.Modify = mvcc.ModifyPersist
-		case isExpiryUnit(option) && w.more() && change.Modify == 0 && (o.unit == nil || sameWord(o.unit, option)):
+			persist = true
+		case isExpiryUnit(option) && w.more() && !persist && (o.unit == nil || sameWord(o.unit, option)):
 			o.unit, o.ttl = option, w.next()
 		default:
-			return change, errSyntax
+			return o, persist, errSyntax
 		}
 	}
-	if o.unit == nil {
-		return change, nil
-	}
-	change.Modify = mvcc.ModifySetDeadline
-	change.Expiry, err = o.expiry(c)
-	return change, err
+	return o, persist, nil
 }
 
 // msetexPairs is where the options begin; ok is false if numkeys and the words do not fit.
