@@ -8,9 +8,9 @@ import (
 
 // condition is one of IFEQ, IFNE, IFDEQ and IFDNE with its operand. The zero condition is none.
 //
-// A missing key is equal to nothing, so that IFEQ and IFDEQ do not act on it and IFNE and IFDNE do. But a guard
-// on the value of a missing key is false whatever its operator, as etcd's are. Both are had with one guard, for
-// equality: IFEQ acts where it holds, IFNE where it does not.
+// A missing key is equal to nothing, so that IFEQ and IFDEQ do not act on it and IFNE and IFDNE do. But a
+// guard on the value of a missing key is false whatever its operator, as etcd's are. Both are had with one
+// guard, for equality: IFEQ acts where it holds, IFNE where it does not.
 type condition struct {
 	word    []byte
 	operand []byte
@@ -43,7 +43,8 @@ func (o *condition) unless() bool { return is(o.word, "IFNE") || is(o.word, "IFD
 
 // guard holds iff the key has the value.
 func (o *condition) guard(key string) mvcc.Compare {
-	g := mvcc.Compare{Span: mvcc.KeySpan(key), Target: mvcc.TargetValue, Op: mvcc.CmpEqual, Value: alias(o.operand)}
+	g := mvcc.Compare{Span: mvcc.KeySpan(key), Target: mvcc.TargetValue, Op: mvcc.CmpEqual,
+		Value: alias(o.operand)}
 	if o.byDigest() {
 		g.Target, g.Value, g.Num = mvcc.TargetDigest, "", int64(o.digest)
 	}

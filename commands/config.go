@@ -33,8 +33,8 @@ var configRows = []Command{
 		}},
 }
 
-// parameter is one Redis parameter that clients read, with the value that is true of this server. One that has
-// set can be changed, on this node and until it stops, to an integer from low to high.
+// parameter is one Redis parameter that clients read, with the value that is true of this server. One that
+// has set can be changed, on this node and until it stops, to an integer from low to high.
 type parameter struct {
 	name, value string
 	low, high   int64
@@ -100,8 +100,8 @@ func askedFor(wanted [][]byte, name string) (shown string, ok bool) {
 	return "", false
 }
 
-// configSet changes all parameters or none. Setting one to the value it has is no change, so frameworks that set
-// what they need at start get through where the server already is as they need it.
+// configSet changes all parameters or none. Setting one to the value it has is no change, so frameworks that
+// set what they need at start get through where the server already is as they need it.
 func configSet(c *call, _ *session) (resp.Value, error) {
 	if len(c.args)%2 != 0 {
 		return resp.Value{}, errSyntax

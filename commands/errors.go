@@ -87,7 +87,8 @@ const (
 	errSameObject  = clientError("ERR source and destination objects are the same")
 	errLCSBoth     = clientError("ERR If you want both the length and indexes, please just use IDX.")
 	errNoLFU       = clientError("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
-		"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+		"Please note that when switching between policies at runtime LRU and LFU data will take some time to " +
+		"adjust.")
 	errBusyKey     = clientError("BUSYKEY Target key name already exists.")
 	errDumpVersion = clientError("ERR DUMP payload version or checksum are wrong")
 	errDumpFormat  = clientError("ERR Bad data format")

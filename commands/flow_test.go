@@ -205,7 +205,8 @@ func TestRangeHidesKeysPastTheirDeadline(t *testing.T) {
 	n.skew.Add(int64(11 * time.Second))
 	local := n.dial(t)
 	local.do("READONLY")
-	if got := local.do("KV.RANGE", "", "PREFIX", "LIMIT", "1", "KEYSONLY"); !strings.Contains(got, `"more" 1 "count" 2`) ||
+	if got := local.do("KV.RANGE", "", "PREFIX", "LIMIT", "1", "KEYSONLY"); !strings.Contains(got,
+		`"more" 1 "count" 2`) ||
 		!strings.Contains(got, `"key" "b"`) {
 		t.Errorf("a local range with a limit: %s", got)
 	}

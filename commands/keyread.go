@@ -6,8 +6,8 @@ import (
 )
 
 // keyRead answers a read from the records of the keys that the row names, found in the order of the words and
-// the zero Record for a missing one. One function so serves both ways a read can go: alone after a barrier, and
-// planned into a transaction, where its operations read and it renders.
+// the zero Record for a missing one. One function so serves both ways a read can go: alone after a barrier,
+// and planned into a transaction, where its operations read and it renders.
 type keyRead func(c *call, found seen) (resp.Value, error)
 
 // seen are the records of a read and the time at which they were alive.
@@ -37,8 +37,8 @@ func (f keyRead) read(c *call, v *view) (resp.Value, error) {
 	return f(c, found)
 }
 
-// plan keeps the words, since the call is used again before its result is there. Time is this node's clock when
-// the result is rendered: the record was alive by the leader's when it was read.
+// plan keeps the words, since the call is used again before its result is there. Time is this node's clock
+// when the result is rendered: the record was alive by the leader's when it was read.
 func (f keyRead) plan(c *call) render {
 	for _, at := range c.row.keys(c.args) {
 		c.do(mvcc.Op{Kind: mvcc.OpRange, Span: mvcc.KeySpan(c.str(at))})
@@ -62,7 +62,8 @@ func settle(v resp.Value, err error) resp.Value {
 }
 
 // wideRead plans a read of all keys of a span. It is dear inside the log, so that only a transaction uses it.
-func wideRead(c *call, span mvcc.Span, o mvcc.RangeOptions, reply func(*call, mvcc.RangeResult) resp.Value) render {
+func wideRead(c *call, span mvcc.Span, o mvcc.RangeOptions, reply func(*call,
+	mvcc.RangeResult) resp.Value) render {
 	c.do(mvcc.Op{Kind: mvcc.OpRange, Span: span, Range: o})
 	later := &call{d: c.d, row: c.row, args: c.args}
 	return func(r *mvcc.Result) resp.Value { return reply(later, r.Ops[0].Range) }

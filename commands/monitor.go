@@ -1,8 +1,8 @@
 package commands
 
-// MONITOR shows the commands this node executes, as they come, to those who asked. It is at most once: a monitor
-// that does not keep up misses lines and then its connection, by the rule of the connection's push queue. Nobody
-// waits for it: where nobody monitors, the cost is one atomic load for each command.
+// MONITOR shows the commands this node executes, as they come, to those who asked. It is at most once: a
+// monitor that does not keep up misses lines and then its connection, by the rule of the connection's push
+// queue. Nobody waits for it: where nobody monitors, the cost is one atomic load for each command.
 //
 // Commands whose arguments hold passwords are not shown.
 

@@ -53,7 +53,8 @@ type slowEntry struct {
 	addr, name string
 }
 
-// slowLog holds the newest entries, oldest first. threshold is in microseconds: negative is off, 0 everything.
+// slowLog holds the newest entries, oldest first. threshold is in microseconds: negative is off, 0
+// everything.
 type slowLog struct {
 	threshold, room atomic.Int64
 

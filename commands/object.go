@@ -148,8 +148,8 @@ func memoryDoctor(c *call, _ *session) (resp.Value, error) {
 	case err != nil:
 		return resp.Verbatim("Writes that grow the state are refused: " + err.Error() + ".\n"), nil
 	case quota > 0 && st.StateBytes > quota/10*8:
-		return resp.Verbatim(fmt.Sprintf("The state takes %d of the %d bytes of its quota: soon writes that grow it "+
-			"will be refused.\n", st.StateBytes, quota)), nil
+		return resp.Verbatim(fmt.Sprintf("The state takes %d of the %d bytes of its quota: soon writes that grow "+
+			"it will be refused.\n", st.StateBytes, quota)), nil
 	default:
 		return resp.Verbatim("No problem with memory is known on this node.\n"), nil
 	}

@@ -113,8 +113,8 @@ func (p *pausing) holds(row *Command) <-chan struct{} {
 	return p.mu.over
 }
 
-// waitPaused waits for the end of a pause, after the commands before have been answered. It returns false iff the
-// client vanished.
+// waitPaused waits for the end of a pause, after the commands before have been answered. It returns false iff
+// the client vanished.
 func (d *Dispatcher) waitPaused(conn *resp.Conn, s *session) bool {
 	for {
 		over := d.pause.holds(s.call.row)

@@ -13,10 +13,13 @@ import (
 // plannedReads are reads of every row that can be planned into a request. The keys k, n and bits exist.
 var plannedReads = []string{
 	"GET k", "GET none", "MGET k none n", "STRLEN k", "EXISTS k none k", "TOUCH k n none", "TYPE k", "TYPE none",
-	"TTL k", "TTL n", "TTL none", "PTTL n", "PTTL none", "EXPIRETIME k", "PEXPIRETIME k", "PEXPIRETIME none", "GETRANGE k 1 -2",
-	"GETRANGE k x 1", "SUBSTR n 0 0", "LCS k bits", "LCS k bits NOPE", "GETBIT bits 3", "GETBIT bits x", "BITCOUNT bits",
+	"TTL k", "TTL n", "TTL none", "PTTL n", "PTTL none", "EXPIRETIME k", "PEXPIRETIME k", "PEXPIRETIME none",
+	"GETRANGE k 1 -2",
+	"GETRANGE k x 1", "SUBSTR n 0 0", "LCS k bits", "LCS k bits NOPE", "GETBIT bits 3", "GETBIT bits x",
+	"BITCOUNT bits",
 	"BITCOUNT none x", "BITPOS bits 1", "BITFIELD_RO bits GET u9 3", "OBJECT ENCODING n", "OBJECT ENCODING none",
-	"OBJECT FREQ n", "OBJECT IDLETIME n", "OBJECT REFCOUNT n", "MEMORY USAGE k", "DUMP k", "DUMP none", "DIGEST k",
+	"OBJECT FREQ n", "OBJECT IDLETIME n", "OBJECT REFCOUNT n", "MEMORY USAGE k", "DUMP k", "DUMP none",
+	"DIGEST k",
 }
 
 // A read gives the same alone after a barrier and inside a run of writes, where it is part of the log.
@@ -127,7 +130,8 @@ func TestPlannedReadsCountAsLookups(t *testing.T) {
 	c := n.dial(t)
 	c.do("SET", "k", "v")
 	before := n.d.Stats()
-	c.send(encode("SET", "k", "w") + encode("MGET", "k", "none", "k") + encode("GET", "none") + encode("SET", "k", "x"))
+	c.send(encode("SET", "k", "w") + encode("MGET", "k", "none", "k") + encode("GET", "none") + encode("SET",
+		"k", "x"))
 	for range 4 {
 		c.reply()
 	}

@@ -10,12 +10,12 @@ package commands
 //	CRC     = CRC-64 of Jones, reflected, initial value 0, over all before it
 //	LZF     = (000LLLLL, L+1 bytes | LLLooooo [L' if LLL is 7] oooooooo: L+2 bytes from o+1 back)…
 //
-// The idea: read everything Redis may write, write the plainest that every Redis from 4.0 on reads. Integers are
-// written as Redis does, so short payloads are equal byte for byte; values are not compressed.
+// The idea: read everything Redis may write, write the plainest that every Redis from 4.0 on reads. Integers
+// are written as Redis does, so short payloads are equal byte for byte; values are not compressed.
 //
 // Invariants: nothing is allocated on the word of a length that the payload cannot back: plain lengths are
-// bounded by the bytes there are, LZF's by how far its format can expand them; every byte is used, or the payload
-// is refused; a refused payload changes nothing, for it is read before the request is planned.
+// bounded by the bytes there are, LZF's by how far its format can expand them; every byte is used, or the
+// payload is refused; a refused payload changes nothing, for it is read before the request is planned.
 //
 // Drawback: a dump of a compressible value is larger than Redis's.
 

@@ -15,7 +15,8 @@ var serverRows = []Command{
 		Args: args(argString("subcommand"), argString("arg").opt().many()), session: debugRefused},
 	{Name: "shutdown", Arity: -1, Kind: KindAdmin,
 		Flags: clientAdminFlags | FlagNoMulti | FlagAllowBusy, Group: "server", Since: "1.0.0",
-		Complexity: "O(1)", Summary: "Stops this node, as its service manager does: leadership is handed over first.",
+		Complexity: "O(1)",
+		Summary:    "Stops this node, as its service manager does: leadership is handed over first.",
 		Args: args(argOneOf("nosave_save", argToken("NOSAVE"), argToken("SAVE")).opt(),
 			argToken("NOW").opt().from("7.0.0"), argToken("FORCE").opt().from("7.0.0"),
 			argToken("ABORT").opt().from("7.0.0")), session: shutdown},
@@ -26,7 +27,8 @@ var serverRows = []Command{
 
 func debugRefused(*call, *session) (resp.Value, error) { return resp.Value{}, errDebug }
 
-const keepArt = "    |>      |>\n  _ | __  __| _\n |_||_||_||_||_|\n |             |\n |  []  _  []  |\n |_____| |_____|\n"
+const keepArt = "    |>      |>\n  _ | __  __| _\n |_||_||_||_||_|\n" +
+	" |             |\n |  []  _  []  |\n |_____| |_____|\n"
 
 func lolwut(c *call, _ *session) (resp.Value, error) {
 	return resp.Verbatim(fmt.Sprintf("%s\nRedkeep ver. %s, at your service as Redis ver. %s\n",

@@ -74,8 +74,8 @@ type Keys struct {
 // Command is one row of the table.
 //
 // Invariants, checked when the table is built: I1 exactly one of plan, read, session, block is set, and it
-// fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower case
-// and unique.
+// fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower
+// case and unique.
 type Command struct {
 	Name       string // lower case; a sub-command has its container in front: "client|id"
 	Arity      int    // Redis's convention: words with the name; negative: at least so many
@@ -94,13 +94,16 @@ type Command struct {
 	plan     func(c *call) (render, error)
 	read     func(c *call, v *view) (resp.Value, error)
 	planRead func(c *call) render // KindRead: the same read as part of a request, if it can be one
-	wide     bool                 // planRead meets every key: for a transaction, not for a run of writes
 	session  func(c *call, s *session) (resp.Value, error)
-	block    func(c *call, s *session, wait waiting) (resp.Value, error) // as session, but may wait
-	hidden   bool                                                        // its arguments hold secrets: no slow log, no MONITOR
-	local    func(c *call) bool                                          // KindRead: whether these arguments ask for no barrier
-	keysAt   func(args [][]byte) []int                                   // positions of the keys when Keys cannot say them
-	accessOf func(args [][]byte) (words string)                          // key access when it depends on the arguments
+	local    func(c *call) bool                 // KindRead: whether these arguments ask for no barrier
+	accessOf func(args [][]byte) (words string) // key access when it depends on the arguments
+
+	// As session, but may wait.
+	block func(c *call, s *session, wait waiting) (resp.Value, error)
+
+	wide   bool                      // planRead meets every key: for a transaction, not for a run of writes
+	hidden bool                      // the arguments hold secrets: neither slow log nor MONITOR shows them
+	keysAt func(args [][]byte) []int // positions of the keys when Keys cannot say them
 
 	subs  map[string]*Command
 	stats *rowStats

@@ -163,8 +163,8 @@ func TestWriteDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"### `SET key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] [EX seconds | " +
-			"PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]`",
+		"### `SET key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] " +
+			"[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]`",
 		"### `KV.RANGE from [TO end | PREFIX | FROMKEY] [AT revision]",
 		"### `CLIENT SETNAME connection-name`", "### `COMMAND`", "## kv",
 	} {

@@ -96,8 +96,8 @@ func getDel(c *call) (render, error) {
 	}, nil
 }
 
-// getEX reads first, then changes the deadline. As in Redis a time that makes no sense is an error only if there
-// is a key to have it.
+// getEX reads first, then changes the deadline. As in Redis a time that makes no sense is an error only if
+// there is a key to have it.
 func getEX(c *call) (render, error) {
 	o, persist, err := parseGetEX(c)
 	if err != nil {

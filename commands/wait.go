@@ -2,11 +2,11 @@ package commands
 
 // WAIT and WAITAOF tell what is true here rather than what a primary with asynchronous replicas would say.
 //
-// A write is answered once a majority has stored it on disk, so WAIT never has to be asked for safety: the first
-// quorum-1 replicas are certain, and WAIT counts them without asking anybody. It asks the members for the rest:
-// one counts as soon as it has applied the log up to this connection's last write. (It has stored it a moment
-// before; what it has applied is what it tells.) The log position of a connection's last write is taken to be
-// what this node had applied when the write was answered, which is never below the true one.
+// A write is answered once a majority has stored it on disk, so WAIT never has to be asked for safety: the
+// first quorum-1 replicas are certain, and WAIT counts them without asking anybody. It asks the members for
+// the rest: one counts as soon as it has applied the log up to this connection's last write. (It has stored
+// it a moment before; what it has applied is what it tells.) The log position of a connection's last write is
+// taken to be what this node had applied when the write was answered, which is never below the true one.
 //
 // Invariants: a member is counted only if it holds the write; the count is at least quorum-1 after an
 // acknowledged write; waiting ends when the count is reached, the time is over, CLIENT UNBLOCK comes or the
@@ -104,9 +104,10 @@ func timeoutOf(word []byte) (time.Duration, error) {
 	}
 }
 
-// awaitReplicas returns how many members beside one hold the session's writes, once these are want or the time
-// is over.
-func (d *Dispatcher) awaitReplicas(s *session, want int64, timeout time.Duration, wait waiting) (int64, error) {
+// awaitReplicas returns how many members beside one hold the session's writes, once these are want or the
+// time is over.
+func (d *Dispatcher) awaitReplicas(s *session, want int64, timeout time.Duration, wait waiting) (int64,
+	error) {
 	w := &waiter{}
 	s.waiter.Store(w)
 	defer s.waiter.Store(nil)

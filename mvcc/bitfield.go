@@ -11,7 +11,8 @@ const (
 	BitIncrBy
 )
 
-// BitOverflow is what an operation does with a number that does not fit. The values are part of the log format.
+// BitOverflow is what an operation does with a number that does not fit. The values are part of the log
+// format.
 type BitOverflow uint8
 
 const (
@@ -20,7 +21,8 @@ const (
 	BitFail                        // writes nothing
 )
 
-// BitOp is one operation on an integer of Width bits at bit Offset of a value; bit 0 is the highest of byte 0.
+// BitOp is one operation on an integer of Width bits at bit Offset of a value; bit 0 is the highest of byte
+// 0.
 type BitOp struct {
 	Action   BitAction
 	Overflow BitOverflow

@@ -16,7 +16,8 @@ const (
 
 func (c Combine) valid() bool { return c >= CombineAnd && c <= CombineOne }
 
-// AppendKey appends a source key to the Value of a ModifyBitOp: bytes with their length as a uvarint in front.
+// AppendKey appends a source key to the Value of a ModifyBitOp: bytes with their length as a uvarint in
+// front.
 func AppendKey(b []byte, key string) []byte {
 	return append(appendUvarint(b, uint64(len(key))), key...)
 }

@@ -3,13 +3,13 @@ package mvcc
 // Floating point increments as Redis makes them on the machines it is used on.
 //
 // The idea: a client that adds 0.1 and 0.2 must read 0.3, as it does from Redis, which computes in the 80-bit
-// format of the x87: 64 bits of mantissa, and prints 17 digits after the point without trailing zeros. With the
-// 53 bits of a float64 the same sum prints as 0.30000000000000004. Here both numbers are read exactly, as a
-// fraction, and rounded once to 64 bits; their sum is rounded once more; the result is printed from its exact
-// value. Rounding is to nearest, halves to even, as the machine and C's library do it.
+// format of the x87: 64 bits of mantissa, and prints 17 digits after the point without trailing zeros. With
+// the 53 bits of a float64 the same sum prints as 0.30000000000000004. Here both numbers are read exactly, as
+// a fraction, and rounded once to 64 bits; their sum is rounded once more; the result is printed from its
+// exact value. Rounding is to nearest, halves to even, as the machine and C's library do it.
 //
-// Invariants: the result depends on the two texts alone, on every machine; it is a number that this code reads
-// back; no input takes more time or memory than its own 5 KB would.
+// Invariants: the result depends on the two texts alone, on every machine; it is a number that this code
+// reads back; no input takes more time or memory than its own 5 KB would.
 //
 // Rejected: big.Float's own parser, which rounds twice and may be off by one in the last bit.
 //
@@ -62,8 +62,8 @@ func printFloat(x *big.Float) string {
 	return s
 }
 
-// parseFloat reads what C's strtold reads, the whole of it: a sign, decimal or hexadecimal digits with a point
-// and an exponent, or infinity in words. Not a number, no digits, too large and too small are refused.
+// parseFloat reads what C's strtold reads, the whole of it: a sign, decimal or hexadecimal digits with a
+// point and an exponent, or infinity in words. Not a number, no digits, too large and too small are refused.
 func parseFloat(s string) (*big.Float, bool) {
 	if s == "" || len(s) > floatMaxText {
 		return nil, false

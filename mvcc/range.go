@@ -18,8 +18,9 @@ func (s *Store) Range(sp Span, o RangeOptions) (RangeResult, error) {
 	return s.RangeWithout(nil, sp, o)
 }
 
-// RangeWithout is Range as if the records for which hidden is true were not there: they are neither counted nor
-// do they take a place under the limit. hidden may be called twice with a record, and must not call the store.
+// RangeWithout is Range as if the records for which hidden is true were not there: they are neither counted
+// nor do they take a place under the limit. hidden may be called twice with a record, and must not call the
+// store.
 func (s *Store) RangeWithout(hidden func(Record) bool, sp Span, o RangeOptions) (RangeResult, error) {
 	res, done, err := s.shortRange(hidden, sp, &o)
 	if done || err != nil {

@@ -1,8 +1,9 @@
 package mvcc
 
-// Sample returns a live record near position n of the index, counted in key order and around its end; the zero
-// Record iff there is none. It does not hide a key past its deadline. The choice is even as far as dead keys,
-// which compaction has not removed yet, are spread evenly: such a key gives its turn to the next live one.
+// Sample returns a live record near position n of the index, counted in key order and around its end; the
+// zero Record iff there is none. It does not hide a key past its deadline. The choice is even as far as dead
+// keys, which compaction has not removed yet, are spread evenly: such a key gives its turn to the next live
+// one.
 func (s *Store) Sample(n uint64) Record {
 	rest := Span{Kind: SpanFrom}
 	if size := s.indexLen(); size > 0 {

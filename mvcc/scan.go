@@ -108,7 +108,10 @@ func ScanRevision(cursor uint64) Revision { return fromCursor(cursor).main }
 // ScanPage takes the page of a scan from the live records that a range in a transaction gave, of all keys and
 // from ScanRevision on; it sorts them. Its cursors mean what those of Scan mean.
 func ScanPage(live []Record, cursor uint64, count int) (page []Record, next uint64) {
-	slices.SortFunc(live, func(a, b Record) int { return strings.Compare(a.enc[:stampBytes], b.enc[:stampBytes]) })
+	slices.SortFunc(live, func(a, b Record) int {
+		return strings.Compare(a.enc[:stampBytes],
+			b.enc[:stampBytes])
+	})
 	from := fromCursor(cursor)
 	for i, r := range live {
 		at := positionOf(r)

@@ -221,8 +221,8 @@ func twinFit(o BitOp, was *big.Int) (*big.Int, bool) {
 	return number, true
 }
 
-// combinations says for each kind whether a bit is set, given the first source's bit, the number of others that
-// have it, and the number of others.
+// combinations says for each kind whether a bit is set, given the first source's bit, the number of others
+// that have it, and the number of others.
 var combinations = map[Combine]func(first bool, others, of int) bool{
 	CombineAnd:   func(first bool, others, of int) bool { return first && others == of },
 	CombineOr:    func(first bool, others, _ int) bool { return first || others > 0 },

@@ -103,7 +103,8 @@ const (
 	ModifySetRange
 	// ModifySetBit sets bit Delta if Value is "1", and clears it if Value is empty. N is what it was.
 	ModifySetBit
-	// ModifyBitfield runs the bit field operations encoded in Value; see AppendBitOp. Bits has one result for each.
+	// ModifyBitfield runs the bit field operations encoded in Value; see AppendBitOp. Bits has one result for
+	// each.
 	ModifyBitfield
 	// ModifyBitOp writes the combination Delta (a Combine) of the values of the keys encoded in Value; see
 	// AppendKey. N is the length of the result; an empty one deletes the key.

@@ -111,14 +111,16 @@ func TestDecodeRefusesModifications(t *testing.T) {
 		"too wide":            {Modify: mvcc.ModifyBitfield, Value: "\x00\x00\xc1\x00"},
 		"too wide, unsigned":  {Modify: mvcc.ModifyBitfield, Value: "\x00\x00\x40\x00"},
 		"bit field cut":       {Modify: mvcc.ModifyBitfield, Value: "\x01\x00\x08\x00"},
-		"offset beyond int64": {Modify: mvcc.ModifyBitfield, Value: "\x00\x00\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"},
+		"offset beyond int64": {Modify: mvcc.ModifyBitfield,
+			Value: "\x00\x00\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"},
 	} {
 		o.Kind, o.Span = mvcc.OpModify, mvcc.KeySpan("k")
 		if decodeOne(o) == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	good := mvcc.Op{Kind: mvcc.OpModify, Span: mvcc.KeySpan("k"), Modify: mvcc.ModifyBitfield, Value: "\x00\x00\xc0\x00"}
+	good := mvcc.Op{Kind: mvcc.OpModify, Span: mvcc.KeySpan("k"), Modify: mvcc.ModifyBitfield,
+		Value: "\x00\x00\xc0\x00"}
 	if err := decodeOne(good); err != nil {
 		t.Errorf("a signed field of 64 bits: %v", err)
 	}

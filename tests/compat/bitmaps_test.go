@@ -9,7 +9,8 @@ import (
 
 var bitmapFamilies = []family{
 	{"single bits", func(p *pair) {
-		p.SameLine("SETBIT b 7 1", "GET b", "SETBIT b 7 1", "SETBIT b 7 0", "GETBIT b 7", "SETBIT b 100 0", "STRLEN b",
+		p.SameLine("SETBIT b 7 1", "GET b", "SETBIT b 7 1", "SETBIT b 7 0", "GETBIT b 7", "SETBIT b 100 0",
+			"STRLEN b",
 			"GETBIT b 100", "GETBIT b 101", "GETBIT b 1000000", "GETBIT none 3", "SETBIT b 0 2", "SETBIT b 0 x",
 			"SETBIT b -1 1", "SETBIT b x 1", "SETBIT b 4294967296 1", "GETBIT b 4294967296", "GETBIT b 4294967295",
 			"GETBIT b -1", "GETBIT b x", "SETBIT b 9223372036854775808 1", "SETBIT b 0 -1", "SETBIT b 1 01",
@@ -43,7 +44,8 @@ var bitmapFamilies = []family{
 	{"combining", func(p *pair) {
 		p.Same("MSET", "a", "foobar", "b", "abcdef\xff", "c", "\x00\x01", "e", "")
 		for _, op := range []string{"AND", "or", "XOR", "NOT"} {
-			for _, sources := range []string{"a", "a b", "a b c", "c a", "a none", "none", "none none", "e", "e a", "a a"} {
+			for _, sources := range []string{"a", "a b", "a b c", "c a", "a none", "none", "none none", "e",
+				"e a", "a a"} {
 				p.SameLine("SET d before EX 100", "BITOP "+op+" d "+sources, "GET d", "TTL d")
 				p.SameLine("SET d before", "BITOP "+op+" d d "+sources, "GET d")
 			}
@@ -61,7 +63,8 @@ var bitmapFamilies = []family{
 			"BITFIELD f SET u8 0", "BITFIELD f SET u8 0 x", "BITFIELD f NOPE u8 0", "BITFIELD f OVERFLOW NOPE",
 			"BITFIELD f OVERFLOW", "BITFIELD f GET u8 4294967296", "BITFIELD f GET u8 #536870912",
 			"BITFIELD f GET u8 4294967295", "BITFIELD f GET i64 9223372036854775807",
-			"BITFIELD_RO f GET u8 0 GET i7 3", "BITFIELD_RO f SET u8 0 1", "BITFIELD_RO none GET u8 5", "BITFIELD_RO f",
+			"BITFIELD_RO f GET u8 0 GET i7 3", "BITFIELD_RO f SET u8 0 1", "BITFIELD_RO none GET u8 5",
+			"BITFIELD_RO f",
 			"BITFIELD_RO f GET u8 0 INCRBY u8 0 1", "BITFIELD f SET i64 0 9223372036854775807 INCRBY i64 0 1",
 			"BITFIELD f SET u63 0 9223372036854775807 INCRBY u63 0 1", "GET f", "EXPIRE f 100",
 			"BITFIELD f INCRBY u8 0 1")

@@ -30,7 +30,8 @@ var renameFamilies = []family{
 	}},
 	{"expire times", func(p *pair) {
 		p.SameLine("EXPIRETIME none", "PEXPIRETIME none", "SET k v", "EXPIRETIME k", "PEXPIRETIME k",
-			"SET k v PXAT 33177117420500", "EXPIRETIME k", "PEXPIRETIME k", "SET k v EXAT 33177117420", "PEXPIRETIME k")
+			"SET k v PXAT 33177117420500", "EXPIRETIME k", "PEXPIRETIME k", "SET k v EXAT 33177117420",
+			"PEXPIRETIME k")
 		p.arity("EXPIRETIME", "PEXPIRETIME")
 	}},
 	{"object", func(p *pair) {
@@ -49,11 +50,13 @@ var renameFamilies = []family{
 		p.Same("MEMORY", "PURGE")
 	}},
 	{"flush one database", func(p *pair) {
-		p.SameLine("SET a 1", "FLUSHDB ASYNC", "DBSIZE", "SET a 1", "FLUSHDB NOPE", "FLUSHDB SYNC", "DBSIZE", "FLUSHDB")
+		p.SameLine("SET a 1", "FLUSHDB ASYNC", "DBSIZE", "SET a 1", "FLUSHDB NOPE", "FLUSHDB SYNC", "DBSIZE",
+			"FLUSHDB")
 	}},
 	{"dump", func(p *pair) {
 		for _, v := range []string{"", "a", "0", "-1", "127", "128", "-128", "-129", "32767", "32768", "-32769",
-			"2147483647", "-2147483648", "2147483648", "007", "+1", "12345678901", "hello world", "0123456789abcdefghij"} {
+			"2147483647", "-2147483648", "2147483648", "007", "+1", "12345678901", "hello world",
+			"0123456789abcdefghij"} {
 			p.Same("SET", "d", v)
 			p.Same("DUMP", "d")
 		}
@@ -71,7 +74,8 @@ var renameFamilies = []family{
 		p.Approx(2000, "PTTL", "k")
 		p.Same("RESTORE", "k", "1", payload, "ABSTTL", "REPLACE")
 		p.SameLine("GET k", "EXISTS k")
-		for _, options := range []string{"NOPE", "IDLETIME", "IDLETIME -1", "IDLETIME x", "FREQ 256", "FREQ -1", "FREQ x",
+		for _, options := range []string{"NOPE", "IDLETIME", "IDLETIME -1", "IDLETIME x", "FREQ 256",
+			"FREQ -1", "FREQ x",
 			"IDLETIME 1 FREQ 1", "FREQ 1 IDLETIME 1", "FREQ"} {
 			p.Same(append([]string{"RESTORE", "n", "0", payload}, strings.Fields(options)...)...)
 		}

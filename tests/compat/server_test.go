@@ -7,7 +7,8 @@ import (
 
 var serverFamilies = []family{
 	{"refused and unknown", func(p *pair) {
-		p.SameLine("DEBUG SLEEP 0", "DEBUG JMAP", "DEBUG", "SHUTDOWN ABORT", "SHUTDOWN NOPE", "SHUTDOWN SAVE NOSAVE",
+		p.SameLine("DEBUG SLEEP 0", "DEBUG JMAP", "DEBUG", "SHUTDOWN ABORT", "SHUTDOWN NOPE",
+			"SHUTDOWN SAVE NOSAVE",
 			"SHUTDOWN ABORT NOW", "MONITOR x", "PING")
 		p.SameShape("LOLWUT")
 		for _, foreign := range []string{"LPUSH k v", "hset k f v", "ZADD k 1 m", "XADD k * f v", "SADD k m"} {
@@ -25,15 +26,18 @@ var serverFamilies = []family{
 			"CLIENT UNBLOCK 999999 error")
 	}},
 	{"pauses and silence", func(p *pair) {
-		p.SameLine("CLIENT PAUSE", "CLIENT PAUSE x", "CLIENT PAUSE -1", "CLIENT PAUSE 1 NOPE", "CLIENT PAUSE 1 WRITE",
-			"SET a 1", "CLIENT PAUSE 1", "GET a", "CLIENT UNPAUSE", "CLIENT UNPAUSE x", "CLIENT REPLY", "CLIENT REPLY NOPE",
+		p.SameLine("CLIENT PAUSE", "CLIENT PAUSE x", "CLIENT PAUSE -1", "CLIENT PAUSE 1 NOPE",
+			"CLIENT PAUSE 1 WRITE",
+			"SET a 1", "CLIENT PAUSE 1", "GET a", "CLIENT UNPAUSE", "CLIENT UNPAUSE x", "CLIENT REPLY",
+			"CLIENT REPLY NOPE",
 			"CLIENT REPLY ON", "CLIENT TRACKINGINFO", "CLIENT TRACKINGINFO x")
-		p.Pipeline("CLIENT REPLY OFF\r\nPING\r\nSET a 2\r\nCLIENT REPLY ON\r\nGET a\r\nCLIENT REPLY SKIP\r\nPING\r\n"+
-			"NOPE\r\nCLIENT REPLY SKIP\r\nSET a 3\r\nGET a\r\nCLIENT REPLY OFF\r\nCLIENT REPLY SKIP\r\nPING\r\nNOPE\r\n"+
-			"CLIENT REPLY ON\r\nPING\r\n", 6)
+		p.Pipeline("CLIENT REPLY OFF\r\nPING\r\nSET a 2\r\nCLIENT REPLY ON\r\nGET a\r\nCLIENT REPLY SKIP\r\nPING"+
+			"\r\nNOPE\r\nCLIENT REPLY SKIP\r\nSET a 3\r\nGET a\r\nCLIENT REPLY OFF\r\nCLIENT REPLY SKIP\r\nPING\r\nNOPE"+
+			"\r\nCLIENT REPLY ON\r\nPING\r\n", 6)
 	}},
 	{"slow log and latency", func(p *pair) {
-		p.SameLine("CONFIG SET slowlog-log-slower-than 0 slowlog-max-len 3", "SLOWLOG RESET", "SET slow v", "GET slow")
+		p.SameLine("CONFIG SET slowlog-log-slower-than 0 slowlog-max-len 3", "SLOWLOG RESET", "SET slow v",
+			"GET slow")
 		want, got := p.both("SLOWLOG", "GET", "2")
 		for i := range min(len(want.Elems), len(got.Elems)) {
 			w, g := want.Elems[i], got.Elems[i]

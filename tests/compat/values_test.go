@@ -24,7 +24,8 @@ var valueFamilies = []family{
 		p.arity("SETNX", "SETEX", "PSETEX", "GETSET", "GETDEL", "GETEX", "INCRBYFLOAT")
 	}},
 	{"getex", func(p *pair) {
-		for _, options := range []string{"", "EX 100", "PX 100500", "EXAT 33177117420", "PXAT 33177117420000", "PERSIST",
+		for _, options := range []string{"", "EX 100", "PX 100500", "EXAT 33177117420",
+			"PXAT 33177117420000", "PERSIST",
 			"ex 5 EX 100", "PERSIST PERSIST", "EX 100 PERSIST", "PERSIST EX 100", "KEEPTTL", "EX", "EX 0", "EX -1",
 			"EX x", "NOPE", "EX 100 PX 100", "PX 0", "EXAT 0", "EX 9223372036854775807", "EXAT 1", "PXAT 1"} {
 			for _, before := range []string{"SET k v", "SET k v EX 1000", "DEL k"} {
@@ -53,16 +54,19 @@ var valueFamilies = []family{
 		p.arity("GETRANGE", "SETRANGE", "SUBSTR")
 	}},
 	{"longest common subsequence", func(p *pair) {
-		words := []string{"", "a", "ohmytext", "mynewtext", "abcabcabc", "bcabcab", "aaaa", "\x00\xff\x00", "ABCBDAB", "BDCABA"}
+		words := []string{"", "a", "ohmytext", "mynewtext", "abcabcabc", "bcabcab", "aaaa", "\x00\xff\x00",
+			"ABCBDAB", "BDCABA"}
 		for _, a := range words {
 			for _, b := range words {
 				p.Same("MSET", "a", a, "b", b)
-				p.SameLine("LCS a b", "LCS a b LEN", "LCS a b IDX", "LCS a b idx WITHMATCHLEN", "LCS a b IDX MINMATCHLEN 2",
+				p.SameLine("LCS a b", "LCS a b LEN", "LCS a b IDX", "LCS a b idx WITHMATCHLEN",
+					"LCS a b IDX MINMATCHLEN 2",
 					"LCS a b IDX MINMATCHLEN 4 WITHMATCHLEN")
 			}
 		}
 		p.SameLine("LCS a none", "LCS none none IDX", "LCS a b LEN IDX", "LCS a b NOPE", "LCS a b MINMATCHLEN",
-			"LCS a b MINMATCHLEN x", "LCS a b MINMATCHLEN -5 IDX", "LCS a a LEN", "LCS a b WITHMATCHLEN", "LCS a b LEN LEN")
+			"LCS a b MINMATCHLEN x", "LCS a b MINMATCHLEN -5 IDX", "LCS a a LEN", "LCS a b WITHMATCHLEN",
+			"LCS a b LEN LEN")
 		p.arity("LCS")
 	}},
 	{"float increments", func(p *pair) {
@@ -99,11 +103,15 @@ var valueFamilies = []family{
 
 // oddFloats are numbers that need all 64 bits, lie at the limits, or that a parser may take or refuse.
 var oddFloats = []string{
-	"0", "-0", "0.1", "0.2", "-0.3", "3.0e3", "1e-17", "5e-18", "4.9e-18", "1.5e-17", "2.5e-17", "1e20", "1e400", "-1e400", "1e4932", "1.1e4932",
-	"1.2e4932", "1e5000", "1e-4950", "1e-4951", "1e-4970", "inf", "-inf", "Infinity", "nan", "+1", "+.5", ".5", "5.",
-	".", "-", "", " 1", "1 ", "1e", "1e+", "1e-2", "0x10", "0x1p4", "0X1.8P1", "0x", "0x.p1", "1_0", "1,5", "abc",
+	"0", "-0", "0.1", "0.2", "-0.3", "3.0e3", "1e-17", "5e-18", "4.9e-18", "1.5e-17", "2.5e-17", "1e20",
+	"1e400", "-1e400", "1e4932", "1.1e4932",
+	"1.2e4932", "1e5000", "1e-4950", "1e-4951", "1e-4970", "inf", "-inf", "Infinity", "nan", "+1", "+.5",
+	".5", "5.",
+	".", "-", "", " 1", "1 ", "1e", "1e+", "1e-2", "0x10", "0x1p4", "0X1.8P1", "0x", "0x.p1", "1_0", "1,5",
+	"abc",
 	"1e99999999999999999999", "0e99999999999999999999", "18446744073709551615", "18446744073709551616.5",
-	"9007199254740993", "0.12345678901234567890123", "3.14159265358979323846", "1\x00", "0b1", "0o7", "infx", "--1",
+	"9007199254740993", "0.12345678901234567890123", "3.14159265358979323846", "1\x00", "0b1", "0o7", "infx",
+	"--1",
 	"10000000000000000000000000000000000000001", "0.5", "1.00000000000000000001",
 }
 
