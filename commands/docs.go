@@ -17,18 +17,19 @@ const pageHead = `# Commands
 
 Generated from the command table; do not edit. %d commands.
 
-How to read an entry. The head is the syntax: [optional], one | other, ... repeated. A write goes through the log of a
-majority, a read is linearizable unless the connection sent READONLY, session and admin commands answer from this node
-and need no quorum. Every example is run by the tests, with both protocols, and shows what was replied: "bulk string",
-simple string, integer, (error), [array]. Where the protocols differ both are shown: in RESP3 {map}, ~[set], #boolean,
-,double, txt: text. nil is the null of RESP3, the null bulk string of RESP2, and nil-array its null array. A … stands
-for what is not the same every time.
+How to read an entry. The head is the syntax: [optional], one | other, ... repeated. A write goes through
+the log of a majority, a read is linearizable unless the connection sent READONLY, session and admin
+commands answer from this node and need no quorum. Every example is run by the tests, with both protocols,
+and shows what was replied: "bulk string", simple string, integer, (error), [array]. Where the protocols
+differ both are shown: in RESP3 {map}, ~[set], #boolean, ,double, txt: text. nil is the null of RESP3, the
+null bulk string of RESP2, and nil-array its null array. A … stands for what is not the same every time.
 
-Errors that any command may give: a wrong number of arguments, "ERR syntax error" for options that are unknown,
-contradict each other or lack a value, and those its example shows. Beside them
+Errors that any command may give: a wrong number of arguments, "ERR syntax error" for options that are
+unknown, contradict each other or lack a value, and those its example shows. Beside them
 
-- writes: CLUSTERDOWN (no leader; not executed), BUSY (too many writes wait; not executed), UNCERTAIN (the only one that
-  leaves it open whether the write was executed), and those marked denyoom OOM (quota or disk; not executed);
+- writes: CLUSTERDOWN (no leader; not executed), BUSY (too many writes wait; not executed), UNCERTAIN (the
+  only one that leaves it open whether the write was executed), and those marked denyoom OOM (quota or
+  disk; not executed);
 - reads: CLUSTERDOWN.
 `
 
@@ -70,7 +71,8 @@ func writeExample(w io.Writer, text string) {
 }
 
 func writeAbsences(w io.Writer, t *Table) {
-	fmt.Fprint(w, "\n## Commands of Redis that are left out\n\nThey answer `ERR unknown command`, followed by the reason.\n")
+	fmt.Fprint(w, "\n## Commands of Redis that are left out\n\n"+
+		"They answer `ERR unknown command`, followed by the reason.\n")
 	for i := range absences {
 		if names := absences[i].left(t); len(names) > 0 {
 			fmt.Fprintf(w, "\n%s\n\n> %s\n", absences[i].why, strings.ToUpper(strings.Join(names, ", ")))

@@ -9,9 +9,9 @@ import (
 	"github.com/cockroachdb/datadriven"
 )
 
-// TestExamples runs examples.txt, from which the page of commands has its examples, and demands one for each row
-// that the page shows. Each runs on an empty store, once in each protocol. The word cut after the name shortens
-// replies that are not the same every time: numbers become …, and lines end after 100 bytes.
+// TestExamples runs examples.txt, from which the page of commands has its examples, and demands one for each
+// row that the page shows. Each runs on an empty store, once in each protocol. The word cut after the name
+// shortens replies that are not the same every time: numbers become …, and lines end after 100 bytes.
 func TestExamples(t *testing.T) {
 	n := startNode(t)
 	run := map[string]bool{}

@@ -123,7 +123,7 @@ func latencyDoctor(c *call, _ *session) (resp.Value, error) {
 	if b.Len() == 0 {
 		return resp.Verbatim("No command on this node took as long as latency-monitor-threshold.\n"), nil
 	}
-	b.WriteString("A command's time holds the wait for a majority to store it: look at the disks and the network " +
-		"of the members first (INFO raft, /metrics), then at SLOWLOG GET for large commands.\n")
+	b.WriteString("A command's time holds the wait for a majority to store it: look at the disks and the " +
+		"network of the members first (INFO raft, /metrics), then at SLOWLOG GET for large commands.\n")
 	return resp.Verbatim(b.String()), nil
 }

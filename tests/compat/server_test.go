@@ -32,7 +32,8 @@ var serverFamilies = []family{
 			"CLIENT REPLY NOPE",
 			"CLIENT REPLY ON", "CLIENT TRACKINGINFO", "CLIENT TRACKINGINFO x")
 		p.Pipeline("CLIENT REPLY OFF\r\nPING\r\nSET a 2\r\nCLIENT REPLY ON\r\nGET a\r\nCLIENT REPLY SKIP\r\nPING"+
-			"\r\nNOPE\r\nCLIENT REPLY SKIP\r\nSET a 3\r\nGET a\r\nCLIENT REPLY OFF\r\nCLIENT REPLY SKIP\r\nPING\r\nNOPE"+
+			"\r\nNOPE\r\nCLIENT REPLY SKIP"+
+			"\r\nSET a 3\r\nGET a\r\nCLIENT REPLY OFF\r\nCLIENT REPLY SKIP\r\nPING\r\nNOPE"+
 			"\r\nCLIENT REPLY ON\r\nPING\r\n", 6)
 	}},
 	{"slow log and latency", func(p *pair) {
