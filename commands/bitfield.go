@@ -30,8 +30,12 @@ func parseBitOps(c *call, readOnly bool) (ops []byte, err error) {
 		if err := parseBitOp(&w, &o); err != nil {
 			return nil, err
 		}
-		if readOnly && o.Action != mvcc.BitGet {
+		switch {
+		case o.Action == mvcc.BitGet:
+		case readOnly:
 			return nil, errBitReadOnly
+		case o.Offset>>3 >= c.d.longestBulk():
+			return nil, errBitOffset
 		}
 		ops = mvcc.AppendBitOp(ops, o)
 	}

@@ -70,8 +70,11 @@ func bitOffset(word []byte, width int64) (int64, error) {
 
 func setBit(c *call) (render, error) {
 	offset, err := bitOffset(c.args[2], 0)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case offset>>3 >= c.d.longestBulk():
+		return nil, errBitOffset
 	}
 	bit := c.str(3)
 	switch bit {

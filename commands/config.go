@@ -44,6 +44,10 @@ type parameter struct {
 // maxBulkBytes is Redis's default of proto-max-bulk-len, the most --max-request-bytes can be.
 const maxBulkBytes = 512 << 20
 
+// longestBulk bounds how far a write may make a value longer than what is in it: a request of a few bytes must not
+// cost every member half a gigabyte, for good, since the log repeats it at each start.
+func (d *Dispatcher) longestBulk() int64 { return min(d.cfg.MaxRequestBytes, maxBulkBytes) }
+
 // parameters are all parameters, sorted by name.
 func (d *Dispatcher) parameters() []parameter {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
@@ -64,7 +68,7 @@ func (d *Dispatcher) parameters() []parameter {
 		{name: "maxmemory-policy", value: "noeviction"},
 		{name: "notify-keyspace-events", value: ""},
 		{name: "port", value: number(int64(d.cfg.ClientPort))},
-		{name: "proto-max-bulk-len", value: number(min(d.cfg.MaxRequestBytes, maxBulkBytes))},
+		{name: "proto-max-bulk-len", value: number(d.longestBulk())},
 		{name: "repl-backlog-size", value: "0"},
 		{name: "requirepass", value: ""},
 		{name: "save", value: ""},

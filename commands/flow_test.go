@@ -87,6 +87,9 @@ func TestClientUnblock(t *testing.T) {
 		blocked := n.dial(t)
 		id := blocked.do("CLIENT", "ID")
 		blocked.send(encode("WAIT", "1", "0"))
+		waitFor(t, "INFO to show it", func() bool {
+			return strings.Contains(admin.do("INFO", "clients"), `\r\nblocked_clients:1\r\n`)
+		})
 		waitFor(t, "the client to wait", func() bool { return admin.do("CLIENT", "UNBLOCK", id, c.reason) == "1" })
 		reply := make(chan string, 1)
 		go func() { reply <- blocked.reply() }()

@@ -135,8 +135,9 @@ func infoClients(w *infoWriter) {
 	w.field("connected_clients", w.conns.Current)
 	w.field("cluster_connections", 0)
 	w.field("maxclients", w.d.cfg.MaxClients)
-	w.zeros("client_recent_max_input_buffer", "client_recent_max_output_buffer", "blocked_clients",
-		"tracking_clients", "pubsub_clients", "watching_clients", "clients_in_timeout_table",
+	w.zeros("client_recent_max_input_buffer", "client_recent_max_output_buffer")
+	w.field("blocked_clients", w.d.blocked())
+	w.zeros("tracking_clients", "pubsub_clients", "watching_clients", "clients_in_timeout_table",
 		"total_watched_keys", "total_blocking_keys")
 }
 

@@ -63,6 +63,8 @@ func setRange(c *call) (render, error) {
 		return nil, err
 	case offset < 0:
 		return nil, errOffset
+	case len(c.args[3]) > 0 && offset > c.d.longestBulk()-int64(len(c.args[3])):
+		return nil, errValueTooLong
 	}
 	c.do(mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifySetRange, Span: mvcc.KeySpan(c.str(1)),
 		Delta: offset, Value: c.str(3)})

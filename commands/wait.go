@@ -154,3 +154,13 @@ func (d *Dispatcher) replicasWith(index cluster.Index) int64 {
 	}
 	return max(holders-1, certain, 0)
 }
+
+// blocked counts the connections that wait.
+func (d *Dispatcher) blocked() (n int) {
+	for _, s := range d.sessions() {
+		if s.waiter.Load() != nil {
+			n++
+		}
+	}
+	return n
+}
