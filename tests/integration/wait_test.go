@@ -16,7 +16,7 @@ func TestWaitCountsMembers(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3})
 	for _, via := range []*node.Node{c.Leader(), c.Follower()} {
 		conn := raw(t, via)
-		for range 20 {
+		for range 5 {
 			if r, err := conn.Do("SET", "k", "v"); err != nil || r.IsErr() {
 				t.Fatalf("SET: %v, %v", r, err)
 			}
