@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestSnapshotAndRestart(t *testing.T) {
@@ -28,6 +29,9 @@ func TestSnapshotAndRestart(t *testing.T) {
 			s := n.Stats()
 			if s.FirstIndex < 100 || s.LastIndex-s.FirstIndex < minTrailingEntries-1 {
 				t.Errorf("log holds %d to %d", s.FirstIndex, s.LastIndex)
+			}
+			if age := time.Since(n.Stats().LastSnapshotTime); age < -time.Second || age > time.Minute {
+				t.Errorf("the last snapshot was taken %s ago", age)
 			}
 			if got := n.LastSnapshot().Index; got < 400 {
 				t.Errorf("last snapshot at %d", got)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -148,4 +150,14 @@ func (s *snapshotter) last() SnapshotInfo {
 	}
 	m := list[0]
 	return SnapshotInfo{ID: m.ID, Index: Index(m.Index), Term: Term(m.Term), Size: m.Size}
+}
+
+// takenAt is when a snapshot was begun, which raft puts at the end of its id, in milliseconds; the zero time
+// without one.
+func (i SnapshotInfo) takenAt() time.Time {
+	ms, err := strconv.ParseInt(i.ID[strings.LastIndexByte(i.ID, '-')+1:], 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }

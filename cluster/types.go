@@ -62,6 +62,7 @@ type Stats struct {
 	CommitIndex        Index
 	HandedIndex        Index // handed to the FSM, not necessarily applied by it
 	LastSnapshotIndex  Index
+	LastSnapshotTime   time.Time     // zero: there is none
 	LogBytes           int64         // encoded bytes of the entries appended since the last snapshot
 	CacheBytes         int64         // entries held in memory
 	LastContact        time.Duration // since the leader was last heard; 0 on the leader; -1 never

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -17,7 +19,7 @@ var configRows = []Command{
 				Args:       args(argString("parameter").many()), session: configGet},
 			{Name: "set", Arity: -4, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
 				Complexity: "O(N) when N is the number of configuration parameters provided",
-				Summary:    "Sets configuration parameters in-flight; none can be changed.",
+				Summary:    "Sets parameters of this node until it stops; most cannot be changed.",
 				Args:       args(argBlock("data", argString("parameter"), argString("value")).many()),
 				session:    configSet},
 			{Name: "resetstat", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
@@ -31,39 +33,51 @@ var configRows = []Command{
 		}},
 }
 
-// parameter is one Redis parameter that clients read, with the value that is true of this server.
-type parameter struct{ name, value string }
+// parameter is one Redis parameter that clients read, with the value that is true of this server. One that
+// has set can be changed, on this node and until it stops, to an integer from low to high.
+type parameter struct {
+	name, value string
+	low, high   int64
+	set         func(n int64)
+}
 
 // maxBulkBytes is Redis's default of proto-max-bulk-len, the most --max-request-bytes can be.
 const maxBulkBytes = 512 << 20
+
+// longestBulk bounds how far a write may make a value longer than what is in it: a request of a few bytes must not
+// cost every member half a gigabyte, for good, since the log repeats it at each start.
+func (d *Dispatcher) longestBulk() int64 { return min(d.cfg.MaxRequestBytes, maxBulkBytes) }
 
 // parameters are all parameters, sorted by name.
 func (d *Dispatcher) parameters() []parameter {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return []parameter{
-		{"appendfsync", "always"},
-		{"appendonly", "yes"},
-		{"client-output-buffer-limit", "normal 0 0 0 slave 0 0 0 pubsub 0 0 0"},
-		{"cluster-enabled", "no"},
-		{"databases", "1"},
-		{"dir", d.cfg.DataDir},
-		{"hz", "10"},
-		{"io-threads", "1"},
-		{"latency-tracking", "yes"},
-		{"maxclients", number(int64(d.cfg.MaxClients))},
-		{"maxmemory", number(d.cfg.QuotaBytes)},
-		{"maxmemory-policy", "noeviction"},
-		{"notify-keyspace-events", ""},
-		{"port", number(int64(d.cfg.ClientPort))},
-		{"proto-max-bulk-len", number(min(d.cfg.MaxRequestBytes, maxBulkBytes))},
-		{"repl-backlog-size", "0"},
-		{"requirepass", ""},
-		{"save", ""},
-		{"slowlog-log-slower-than", "-1"},
-		{"slowlog-max-len", "0"},
-		{"tcp-keepalive", "15"},
-		{"timeout", "0"},
-		{"tracking-table-max-keys", "0"},
+		{name: "appendfsync", value: "always"},
+		{name: "appendonly", value: "yes"},
+		{name: "client-output-buffer-limit", value: "normal 0 0 0 slave 0 0 0 pubsub 0 0 0"},
+		{name: "cluster-enabled", value: "no"},
+		{name: "databases", value: "1"},
+		{name: "dir", value: d.cfg.DataDir},
+		{name: "hz", value: "10"},
+		{name: "io-threads", value: "1"},
+		{name: "latency-monitor-threshold", value: number(d.latency.threshold.Load()),
+			high: math.MaxInt64, set: d.latency.threshold.Store},
+		{name: "latency-tracking", value: "yes"},
+		{name: "maxclients", value: number(int64(d.cfg.MaxClients))},
+		{name: "maxmemory", value: number(d.cfg.QuotaBytes)},
+		{name: "maxmemory-policy", value: "noeviction"},
+		{name: "notify-keyspace-events", value: ""},
+		{name: "port", value: number(int64(d.cfg.ClientPort))},
+		{name: "proto-max-bulk-len", value: number(d.longestBulk())},
+		{name: "repl-backlog-size", value: "0"},
+		{name: "requirepass", value: ""},
+		{name: "save", value: ""},
+		{name: "slowlog-log-slower-than", value: number(d.slow.threshold.Load()),
+			low: -1, high: math.MaxInt64, set: d.slow.threshold.Store},
+		{name: "slowlog-max-len", value: number(d.slow.room.Load()), high: slowLogMostRoom, set: d.slow.resize},
+		{name: "tcp-keepalive", value: "15"},
+		{name: "timeout", value: "0"},
+		{name: "tracking-table-max-keys", value: "0"},
 	}
 }
 
@@ -90,24 +104,53 @@ func askedFor(wanted [][]byte, name string) (shown string, ok bool) {
 	return "", false
 }
 
-// configSet refuses every change. Setting a parameter to the value it has is not one, so frameworks that set
-// what they need at start get through where the server already is as they need it.
+// configSet changes all parameters or none. Setting one to the value it has is no change, so frameworks that
+// set what they need at start get through where the server already is as they need it.
 func configSet(c *call, _ *session) (resp.Value, error) {
 	if len(c.args)%2 != 0 {
 		return resp.Value{}, errSyntax
 	}
 	all := c.d.parameters()
+	var changes []func()
+	seen := map[string]bool{}
 	for i := 2; i < len(c.args); i += 2 {
 		name := lower(string(c.args[i]))
 		at := slices.IndexFunc(all, func(p parameter) bool { return p.name == name })
-		if at < 0 {
+		switch {
+		case at < 0:
 			return resp.Value{}, errConfigUnknown(c.args[i])
+		case seen[name]:
+			return resp.Value{}, errConfigFailed(name, errSetTwice)
 		}
-		if all[at].value != string(c.args[i+1]) {
-			return resp.Value{}, errConfigFailed(name, errSetImmutable)
+		seen[name] = true
+		change, err := all[at].change(string(c.args[i+1]))
+		if err != nil {
+			return resp.Value{}, err
 		}
+		changes = append(changes, change)
+	}
+	for _, change := range changes {
+		change()
 	}
 	return resp.OK(), nil
+}
+
+// change checks a new value and returns what makes it the parameter's.
+func (p *parameter) change(value string) (func(), error) {
+	switch {
+	case p.value == value:
+		return func() {}, nil
+	case p.set == nil:
+		return nil, errConfigFailed(p.name, errSetImmutable)
+	}
+	n, ok := parseInt([]byte(value))
+	switch {
+	case !ok:
+		return nil, errConfigFailed(p.name, errSetInteger)
+	case n < p.low || n > p.high:
+		return nil, errConfigFailed(p.name, fmt.Sprintf(errSetRange, p.low, p.high))
+	}
+	return func() { p.set(n) }, nil
 }
 
 func configResetStat(c *call, _ *session) (resp.Value, error) {

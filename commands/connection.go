@@ -6,9 +6,9 @@ import (
 	"github.com/redkeep/redkeep/resp"
 )
 
-// ServerVersion is the Redis version announced to clients, which choose features by it: 7.4 is the newest
+// ServerVersion is the Redis version announced to clients, which choose features by it: 8.4 is the newest
 // whose commands are all here or refused in the way those clients expect.
-const ServerVersion = "7.4.2"
+const ServerVersion = "8.4.0"
 
 // handshake are the flags of commands that must always work, quorum or not.
 const handshake = FlagNoScript | FlagLoading | FlagStale | FlagFast | FlagNoAuth | FlagAllowBusy
@@ -25,10 +25,11 @@ var connectionRows = []Command{
 		Args: args(argBlock("arguments", argInteger("protover"),
 			argBlock("auth", argString("username"), argString("password")).after("AUTH").opt(),
 			argString("clientname").after("SETNAME").opt()).opt()),
-		session: hello},
+		session: hello, hidden: true},
 	{Name: "auth", Arity: -2, Flags: handshake, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Authenticates the connection.",
-		Args:    args(argString("username").opt().from("6.0.0"), argString("password")), session: auth},
+		Args:    args(argString("username").opt().from("6.0.0"), argString("password")), session: auth,
+		hidden: true},
 	{Name: "quit", Arity: -1, Flags: handshake, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Closes the connection.", session: quit},
 	{Name: "reset", Arity: 1, Flags: handshake, Group: "connection", Since: "6.2.0", Complexity: "O(1)",

@@ -57,6 +57,7 @@ type Config struct {
 	DataDir         string
 	ConfigFile      string
 	Clock           func() time.Time // nil: time.Now
+	Shutdown        func()           // begins to stop the node and does not wait; nil: SHUTDOWN is refused
 }
 
 // Dispatcher serves the commands of all connections. It implements resp.Handler and is safe for concurrent
@@ -68,6 +69,12 @@ type Dispatcher struct {
 	table   *Table
 	stats   *statistics
 	started time.Time
+
+	slow     slowLog
+	latency  latencyMonitor
+	pause    pausing
+	monitors monitors
+
 	stop    chan struct{}
 	done    chan struct{}
 	closing sync.Once
@@ -97,6 +104,8 @@ func New(cfg Config) *Dispatcher {
 	}
 	d.stats = newStatistics()
 	d.mu.sessions = map[uint64]*session{}
+	d.slow.threshold.Store(slowLogThreshold)
+	d.slow.room.Store(slowLogRoom)
 	go d.sample()
 	return d
 }
@@ -107,6 +116,7 @@ func (d *Dispatcher) Attach(c Connections) { d.connections.Store(&c) }
 // Close stops the dispatcher's goroutine and waits for it. Call it after the server has been closed.
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.closing.Do(func() { close(d.stop) })
+	d.pause.end()
 	select {
 	case <-d.done:
 		return nil
@@ -138,14 +148,20 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	c := &s.call
 	c.begin(args)
 	if err := admit(s, c); err != nil {
-		s.run.decide(c.row, true, err)
+		s.run.decide(c, true, err)
 		return true
 	}
 	s.last.Store(c.row)
+	if d.pause.on.Load() && !d.waitPaused(conn, s) {
+		return false
+	}
+	if d.monitors.count.Load() > 0 {
+		d.feed(s, c)
+	}
 	switch {
 	case c.row.plan != nil:
 		return d.write(conn, s)
-	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local:
+	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local && !c.row.wide:
 		s.run.plan(d.engine, c, c.row.planRead(c))
 		return true
 	case c.row.read != nil && !s.local && (c.row.local == nil || !c.row.local(c)):
@@ -164,7 +180,7 @@ func (d *Dispatcher) write(conn *resp.Conn, s *session) bool {
 	s.run.begin(KindWrite)
 	render, err := c.row.plan(c)
 	if err != nil {
-		s.run.decide(c.row, false, err)
+		s.run.decide(c, false, err)
 		return true
 	}
 	s.run.plan(d.engine, c, render)
@@ -177,7 +193,7 @@ func (d *Dispatcher) read(conn *resp.Conn, s *session) bool {
 		return false
 	}
 	s.run.begin(KindRead)
-	s.run.items = append(s.run.items, item{row: s.call.row, args: s.call.args})
+	s.run.items = append(s.run.items, item{row: s.call.row, args: s.call.args, reads: true})
 	return true
 }
 
@@ -188,6 +204,8 @@ func (d *Dispatcher) answer(conn *resp.Conn, s *session) bool {
 	var err error
 	if c.row.session != nil {
 		v, err = c.row.session(c, s)
+	} else if c.row.block != nil {
+		v, err = c.row.block(c, s, conn.Wait)
 	} else {
 		s.view.begin(d.engine.Store(), d.engine.Now(), false)
 		v, err = c.row.read(c, &s.view)
@@ -196,7 +214,7 @@ func (d *Dispatcher) answer(conn *resp.Conn, s *session) bool {
 	if err != nil {
 		v = refused(err)
 	}
-	d.reply(conn, s, c.row, v, time.Since(began))
+	d.reply(conn, s, c.row, c.args, v, time.Since(began))
 	if s.closing {
 		conn.CloseAfterReply()
 	}
@@ -204,12 +222,17 @@ func (d *Dispatcher) answer(conn *resp.Conn, s *session) bool {
 }
 
 // reply sends one reply, in the protocol that HELLO may just have chosen, and counts it.
-func (d *Dispatcher) reply(conn *resp.Conn, s *session, row *Command, v resp.Value, took time.Duration) {
+func (d *Dispatcher) reply(
+	conn *resp.Conn, s *session, row *Command, args [][]byte, v resp.Value, took time.Duration,
+) {
 	if s.proto != conn.Proto() {
 		conn.SetProto(s.proto)
 	}
 	d.stats.observe(row, v, took)
-	conn.Reply(v)
+	if d.noticeable(took) {
+		d.notice(s, row, args, took)
+	}
+	s.send(conn, v)
 }
 
 // finish ends the current run: waits for it and sends its replies. It returns false iff the client vanished.
@@ -230,10 +253,10 @@ func (d *Dispatcher) finish(conn *resp.Conn, s *session) bool {
 		v := s.run.result(d, it)
 		if it.gated {
 			d.stats.reject(it.row, v)
-			conn.Reply(v)
+			s.send(conn, v)
 			continue
 		}
-		d.reply(conn, s, it.row, v, took)
+		d.reply(conn, s, it.row, it.args, v, took)
 	}
 	s.run.end()
 	return true
@@ -247,6 +270,7 @@ func (d *Dispatcher) finishWrites(conn *resp.Conn, s *session) bool {
 			return false
 		}
 	}
+	s.written = d.engine.AppliedIndex()
 	if s.run.physical {
 		if removed := d.engine.Compacted(); removed != nil {
 			return conn.Wait(removed)

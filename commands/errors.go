@@ -70,6 +70,60 @@ const (
 	errSetImmutable = "can't set immutable config"
 )
 
+// Texts of Redis for the rest of strings and keys, and for the server's own commands.
+const (
+	errNotFloat    = clientError("ERR value is not a valid float")
+	errNotFinite   = clientError("ERR increment would produce NaN or Infinity")
+	errOffset      = clientError("ERR offset is out of range")
+	errBitOffset   = clientError("ERR bit offset is not an integer or out of range")
+	errBitValue    = clientError("ERR bit is not an integer or out of range")
+	errBitArgument = clientError("ERR The bit argument must be 1 or 0.")
+	errBitType     = clientError("ERR Invalid bitfield type. Use something like i16 u8. " +
+		"Note that u64 is not supported but i64 is.")
+	errBitOverflow = clientError("ERR Invalid OVERFLOW type specified")
+	errBitReadOnly = clientError("ERR BITFIELD_RO only supports the GET subcommand")
+	errBitNot      = clientError("ERR BITOP NOT must be called with a single source key.")
+	errNoSuchKey   = clientError("ERR no such key")
+	errSameObject  = clientError("ERR source and destination objects are the same")
+	errLCSBoth     = clientError("ERR If you want both the length and indexes, please just use IDX.")
+	errNoLFU       = clientError("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
+		"Please note that when switching between policies at runtime LRU and LFU data will take some time to " +
+		"adjust.")
+	errBusyKey     = clientError("BUSYKEY Target key name already exists.")
+	errDumpVersion = clientError("ERR DUMP payload version or checksum are wrong")
+	errDumpFormat  = clientError("ERR Bad data format")
+	errRestoreTTL  = clientError("ERR Invalid TTL value, must be >= 0")
+	errRestoreIdle = clientError("ERR Invalid IDLETIME value, must be >= 0")
+	errRestoreFreq = clientError("ERR Invalid FREQ value, must be >= 0 and <= 255")
+	errNumKeys     = clientError("ERR invalid numkeys value")
+	errKeyPairs    = clientError("ERR wrong number of key-value pairs")
+	errCondition   = clientError("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")
+	errDigest      = clientError("ERR digest must be exactly 16 hexadecimal characters")
+	errTimeout     = clientError("ERR timeout is not an integer or out of range")
+	errNegTimeout  = clientError("ERR timeout is negative")
+	errNumReplicas = clientError("ERR value is out of range, must be positive")
+	errUnblocked   = clientError("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+	errUnblockWhy  = clientError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+	errNoShutdown  = clientError("ERR No shutdown in progress.")
+	errShutdown    = clientError("ERR Errors trying to SHUTDOWN. Check logs.")
+	errDebug       = clientError("ERR DEBUG command not allowed. If the enable-debug-command option is set to " +
+		"\"local\", you can run it from a local connection, otherwise you need to set this option in the " +
+		"configuration file, and then restart the server.")
+	errPauseMode = clientError("ERR CLIENT PAUSE mode must be WRITE or ALL")
+	errNoSamples = "ERR No samples available for event '%s'"
+)
+
+// Texts of our own for the same.
+const (
+	errSetInteger  = "argument couldn't be parsed into an integer"
+	errSetRange    = "argument must be between %d and %d inclusive"
+	errSetTwice    = "duplicate parameter"
+	errSwapDB      = clientError("ERR SWAPDB is not supported: there is one database, 0")
+	errLCSTooLarge = clientError("ERR Insufficient memory, the values are too long for LCS")
+	errMonitor     = clientError("ERR MONITOR is not available on this connection")
+	errDumpType    = clientError("ERR Bad data format: only strings can be restored here")
+)
+
 // quotedBytes bounds what an error text repeats of a client's own bytes, as in Redis.
 const quotedBytes = 128
 
@@ -159,6 +213,12 @@ func opError(err error) error {
 		return errValueTooLong
 	case errors.Is(err, mvcc.ErrKeyNotFound):
 		return errKeyNotFound
+	case errors.Is(err, mvcc.ErrNoSuchKey):
+		return errNoSuchKey
+	case errors.Is(err, mvcc.ErrNotFloat):
+		return errNotFloat
+	case errors.Is(err, mvcc.ErrNotFinite):
+		return errNotFinite
 	case errors.Is(err, mvcc.ErrFutureRevision):
 		return errFutureRev
 	default:
@@ -201,3 +261,14 @@ func refusal(err error) error {
 	}
 	return errOOM
 }
+
+func errBitSources(operation string) error {
+	return clientError("ERR BITOP " + operation + " must be called with at least two source keys.")
+}
+
+func errNoLatency(event []byte) error {
+	return clientError(fmt.Sprintf(errNoSamples, cut(event, quotedBytes)))
+}
+
+// moreOf stands for what the slow log does not keep.
+func moreOf(n int, what string) string { return fmt.Sprintf("... (%d more %s)", n, what) }

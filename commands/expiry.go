@@ -24,17 +24,21 @@ var expiryRows = []Command{
 		Args: args(argKey("key")), plan: persist},
 	{Name: "ttl", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the expiration time in seconds of a key.",
-		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: ttl},
+		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: keyRead(ttl).read,
+		planRead: keyRead(ttl).plan},
 	{Name: "pttl", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "2.6.0", Complexity: "O(1)", Summary: "Returns the expiration time in milliseconds of a key.",
-		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: pttl},
+		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: keyRead(pttl).read,
+		planRead: keyRead(pttl).plan},
 	{Name: "expiretime", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "7.0.0", Complexity: "O(1)", Summary: "Returns the expiration time of a key as a Unix timestamp.",
-		Args: args(argKey("key")), read: expireTime},
+		Args: args(argKey("key")), read: keyRead(expireTime).read,
+		planRead: keyRead(expireTime).plan},
 	{Name: "pexpiretime", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "7.0.0", Complexity: "O(1)",
 		Summary: "Returns the expiration time of a key as a Unix milliseconds timestamp.",
-		Args:    args(argKey("key")), read: pexpireTime},
+		Args:    args(argKey("key")), read: keyRead(pexpireTime).read,
+		planRead: keyRead(pexpireTime).plan},
 }
 
 var expireConditionArg = argOneOf("condition", argToken("NX"), argToken("XX"), argToken("GT"),
@@ -102,33 +106,33 @@ const (
 )
 
 // deadlineReply replies what say makes of the key's deadline in Unix milliseconds.
-func deadlineReply(c *call, v *view, say func(deadline, now int64) int64) (resp.Value, error) {
-	r := v.get(c.str(1))
-	switch {
+func deadlineReply(found seen, say func(deadline, now int64) int64) (resp.Value, error) {
+	switch r := found.one(); {
 	case !r.Exists():
 		return resp.Int(noSuchKey), nil
 	case r.Deadline() == 0:
 		return resp.Int(noDeadline), nil
 	default:
-		return resp.Int(say(int64(r.Deadline()), int64(v.now))), nil
+		return resp.Int(say(int64(r.Deadline()), int64(found.now))), nil
 	}
 }
 
 // rounded is Redis's rounding of milliseconds to seconds, which cannot overflow here.
 func rounded(ms int64) int64 { return ms/1000 + (ms%1000+500)/1000 }
 
-func ttl(c *call, v *view) (resp.Value, error) {
-	return deadlineReply(c, v, func(deadline, now int64) int64 { return rounded(deadline - now) })
+// left is the time to a deadline; two clocks may differ, but a key that is there has some time left.
+func left(deadline, now int64) int64 { return max(deadline-now, 0) }
+
+func ttl(_ *call, found seen) (resp.Value, error) {
+	return deadlineReply(found, func(deadline, now int64) int64 { return rounded(left(deadline, now)) })
 }
 
-func pttl(c *call, v *view) (resp.Value, error) {
-	return deadlineReply(c, v, func(deadline, now int64) int64 { return deadline - now })
+func pttl(_ *call, found seen) (resp.Value, error) { return deadlineReply(found, left) }
+
+func expireTime(_ *call, found seen) (resp.Value, error) {
+	return deadlineReply(found, func(deadline, _ int64) int64 { return rounded(deadline) })
 }
 
-func expireTime(c *call, v *view) (resp.Value, error) {
-	return deadlineReply(c, v, func(deadline, _ int64) int64 { return rounded(deadline) })
-}
-
-func pexpireTime(c *call, v *view) (resp.Value, error) {
-	return deadlineReply(c, v, func(deadline, _ int64) int64 { return deadline })
+func pexpireTime(_ *call, found seen) (resp.Value, error) {
+	return deadlineReply(found, func(deadline, _ int64) int64 { return deadline })
 }

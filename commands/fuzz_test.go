@@ -42,11 +42,26 @@ var vocabulary = []string{"", "a", "b", "0", "1", "-1", "10", "x", "nx", "XX", "
 	"LIMIT", "DESC", "KEYSONLY", "COUNTONLY", "SORT", "value", "MINMOD", "SERIALIZABLE", "PREV", "IGNOREVALUE",
 	"IGNORELEASE", "LEASE", "MATCH", "COUNT", "TYPE", "string", "*", "[a-", "ID", "ADDR", "SKIPME", "yes", "no",
 	"3", "2", "AUTH", "default", "SETNAME", "FILTERBY", "ACLCAT", "PATTERN", "on", "OFF", "all", "\x00\xff\r\n",
-	"LIB-NAME", "maxmemory", "save", "ASYNC", "PHYSICAL", "get", "mset"}
+	"IFEQ", "IFNE", "IFDEQ", "IFDNE", "b6acb9d84a38ff74", "PERSIST", "IDX", "LEN", "MINMATCHLEN", "WITHMATCHLEN",
+	"BYTE", "BIT", "AND", "NOT", "DIFF1", "ONE", "u8", "i64", "u63", "#3", "OVERFLOW", "SAT", "FAIL", "INCRBY", "SET",
+	"REPLACE", "ABSTTL", "IDLETIME", "FREQ", "DB", "SAMPLES", "TIMEOUT", "ERROR", "inf", "1e4932", "0x1p4",
+	"\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbb", "LIB-NAME", "maxmemory", "save", "ASYNC", "PHYSICAL", "get", "mset"}
+
+// answering are the rows whose calls are answered at once, whatever their arguments: not those that wait, hold up
+// or silence the connection, or show it more than replies.
+func answering() []*Command {
+	var out []*Command
+	for _, row := range NewTable().All() {
+		if row.block == nil && row.Name != "client|pause" && row.Name != "client|reply" && row.Name != "monitor" {
+			out = append(out, row)
+		}
+	}
+	return out
+}
 
 func TestRandomArgumentsHaveOneReply(t *testing.T) {
 	n := startNode(t)
-	rows := NewTable().All()
+	rows := answering()
 	token := 0
 	var c *client
 	rapid.Check(t, func(rt *rapid.T) {
@@ -65,7 +80,7 @@ func TestRandomArgumentsHaveOneReply(t *testing.T) {
 // FuzzArguments gives any command any arguments: no panic, exactly one reply.
 func FuzzArguments(f *testing.F) {
 	n := startNode(f)
-	rows := NewTable().All()
+	rows := answering()
 	for i := range rows {
 		f.Add(uint16(i), []byte("a\x00b\x00EX\x0010"))
 	}

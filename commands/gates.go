@@ -20,7 +20,7 @@ var gates = []gate{
 // gateKnown finds the row.
 func gateKnown(_ *session, c *call) error {
 	if c.row = c.d.table.Lookup(c.args[0]); c.row == nil {
-		return errUnknownCommand(c.args)
+		return errAbsent(c.args)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
@@ -134,8 +135,9 @@ func infoClients(w *infoWriter) {
 	w.field("connected_clients", w.conns.Current)
 	w.field("cluster_connections", 0)
 	w.field("maxclients", w.d.cfg.MaxClients)
-	w.zeros("client_recent_max_input_buffer", "client_recent_max_output_buffer", "blocked_clients",
-		"tracking_clients", "pubsub_clients", "watching_clients", "clients_in_timeout_table",
+	w.zeros("client_recent_max_input_buffer", "client_recent_max_output_buffer")
+	w.field("blocked_clients", w.d.blocked())
+	w.zeros("tracking_clients", "pubsub_clients", "watching_clients", "clients_in_timeout_table",
 		"total_watched_keys", "total_blocking_keys")
 }
 
@@ -161,11 +163,19 @@ func infoMemory(w *infoWriter) {
 	w.zeros("active_defrag_running", "lazyfree_pending_objects")
 }
 
+// lastSave is when the last snapshot was taken; without one everything is in the log since the start.
+func (w *infoWriter) lastSave() time.Time {
+	if at := w.status.LastSnapshotTime; !at.IsZero() {
+		return at
+	}
+	return w.d.started
+}
+
 func infoPersistence(w *infoWriter) {
 	w.zeros("loading", "async_loading")
 	w.field("rdb_changes_since_last_save", int64(w.status.AppliedIndex)-int64(w.status.LastSnapshotIndex))
 	w.zeros("rdb_bgsave_in_progress")
-	w.field("rdb_last_save_time", w.d.started.Unix())
+	w.field("rdb_last_save_time", w.lastSave().Unix())
 	w.field("rdb_last_bgsave_status", "ok")
 	w.field("rdb_last_bgsave_time_sec", -1)
 	w.field("rdb_current_bgsave_time_sec", -1)

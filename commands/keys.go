@@ -21,22 +21,23 @@ var keyRows = []Command{
 	{Name: "touch", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO"), Group: "generic",
 		Since: "3.2.1", Complexity: "O(N) where N is the number of keys that will be touched.",
 		Summary: "Returns the number of existing keys out of those specified; there are no access times to update.",
-		Args:    args(argKey("key").many()), read: exists},
+		Args:    args(argKey("key").many()), read: exists, planRead: planExists},
 	{Name: "type", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO"), Group: "generic",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Determines the type of value stored at a key.",
-		Args: args(argKey("key")), read: typeOf},
+		Args: args(argKey("key")), read: keyRead(typeOf).read, planRead: keyRead(typeOf).plan},
 	{Name: "keys", Arity: 2, Kind: KindRead, Group: "generic", Categories: CatDangerous, Since: "1.0.0",
 		Complexity: "O(N) with N being the number of keys that begin as the pattern does.",
 		Summary:    "Returns all key names that match a pattern.", Tips: []string{unstable},
-		Args: args(argPattern("pattern")), read: keysOf},
+		Args: args(argPattern("pattern")), read: keysOf, planRead: planKeysOf, wide: true},
 	{Name: "scan", Arity: -2, Kind: KindRead, Group: "generic", Since: "2.8.0",
 		Complexity: "O(1) for every call, O(N) for a complete iteration.",
 		Summary:    "Iterates over the key names in the database.", Tips: []string{"nondeterministic_output"},
 		Args: args(argInteger("cursor"), argPattern("pattern").after("MATCH").opt(),
 			argInteger("count").after("COUNT").opt(), argString("type").after("TYPE").opt().from("6.0.0")),
-		read: scan},
+		read: scan, planRead: planScan, wide: true},
 	{Name: "dbsize", Arity: 1, Kind: KindRead, Flags: FlagFast, Group: "server", Categories: CatKeyspace,
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys in the database.", read: dbsize},
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys in the database.", read: dbsize,
+		planRead: planDBSize, wide: true},
 	{Name: "flushall", Arity: -1, Kind: KindWrite, Group: "server", Categories: CatKeyspace | CatDangerous,
 		Since: "1.0.0", Complexity: "O(N) where N is the total number of keys.",
 		Summary: "Removes all keys, in one revision.", Args: args(flushModeArg), plan: flush},
@@ -79,32 +80,43 @@ func planExists(c *call) render {
 	}
 }
 
-func typeOf(c *call, v *view) (resp.Value, error) {
-	if v.get(c.str(1)).Exists() {
+func typeOf(_ *call, found seen) (resp.Value, error) {
+	if found.one().Exists() {
 		return resp.Simple("string"), nil
 	}
 	return resp.Simple("none"), nil
 }
 
-func keysOf(c *call, v *view) (resp.Value, error) {
-	pattern := c.str(1)
-	span := mvcc.PrefixSpan("")
-	if prefix, exact := globPrefix(pattern); exact {
-		span = mvcc.KeySpan(prefix)
-	} else {
-		span = mvcc.PrefixSpan(prefix)
+// globSpan is the span that holds every key the pattern matches.
+func globSpan(pattern string) mvcc.Span {
+	prefix, exact := globPrefix(pattern)
+	if exact {
+		return mvcc.KeySpan(prefix)
 	}
-	found, err := v.rangeNow(span, mvcc.RangeOptions{})
+	return mvcc.PrefixSpan(prefix)
+}
+
+func keysOf(c *call, v *view) (resp.Value, error) {
+	all, err := v.rangeNow(globSpan(c.str(1)), mvcc.RangeOptions{})
 	if err != nil {
 		return resp.Value{}, opError(err)
 	}
-	out := make([]resp.Value, 0, len(found.Records))
-	for _, r := range found.Records {
-		if key := r.Key(); matchGlob(pattern, key) {
+	return matching(c, all), nil
+}
+
+func planKeysOf(c *call) render {
+	return wideRead(c, globSpan(c.str(1)), mvcc.RangeOptions{}, matching)
+}
+
+// matching is the names that match the pattern of the call.
+func matching(c *call, all mvcc.RangeResult) resp.Value {
+	out := make([]resp.Value, 0, len(all.Records))
+	for _, r := range all.Records {
+		if key := r.Key(); matchGlob(c.str(1), key) {
 			out = append(out, resp.Bulk(key))
 		}
 	}
-	return resp.ArrayOf(out), nil
+	return resp.ArrayOf(out)
 }
 
 // scanOptions is a parsed SCAN.
@@ -170,11 +182,35 @@ func scan(c *call, v *view) (resp.Value, error) {
 	return resp.Array(resp.Bulk(strconv.FormatUint(next, 10)), resp.ArrayOf(keys)), nil
 }
 
+// planScan reads all keys from the cursor on in the order of their changes, and takes its page of them.
+func planScan(c *call) render {
+	o, err := parseScan(c)
+	if err != nil {
+		return failWith(err)
+	}
+	from := mvcc.RangeOptions{Sort: mvcc.SortMod, MinMod: mvcc.ScanRevision(o.cursor)}
+	return wideRead(c, mvcc.PrefixSpan(""), from, func(_ *call, all mvcc.RangeResult) resp.Value {
+		page, next := mvcc.ScanPage(all.Records, o.cursor, int(min(o.count, scanMaxCount)))
+		keys := []resp.Value{}
+		for _, r := range page {
+			if o.wants(r) {
+				keys = append(keys, resp.Bulk(r.Key()))
+			}
+		}
+		return resp.Array(resp.Bulk(strconv.FormatUint(next, 10)), resp.ArrayOf(keys))
+	})
+}
+
 func (o *scanOptions) wants(r mvcc.Record) bool {
 	return r.Exists() && !o.nothing && (!o.matches || matchGlob(o.match, r.Key()))
 }
 
 func dbsize(_ *call, v *view) (resp.Value, error) { return resp.Int(v.store.Len()), nil }
+
+func planDBSize(c *call) render {
+	return wideRead(c, mvcc.PrefixSpan(""), mvcc.RangeOptions{CountOnly: true},
+		func(_ *call, all mvcc.RangeResult) resp.Value { return resp.Int(all.Count) })
+}
 
 func flush(c *call) (render, error) {
 	if len(c.args) > 2 || len(c.args) == 2 && !is(c.args[1], "SYNC") && !is(c.args[1], "ASYNC") {

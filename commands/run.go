@@ -14,7 +14,8 @@ type item struct {
 	decided bool     // reply holds the reply
 	reply   resp.Value
 
-	args [][]byte // reads
+	args  [][]byte // valid until the pipeline has been served
+	reads bool     // answered by the row's read
 
 	render  render // writes: result index of submission sub
 	sub     int
@@ -56,8 +57,8 @@ func (r *run) took() time.Duration {
 }
 
 // decide adds a command whose reply is known already; gated tells that a gate refused it.
-func (r *run) decide(row *Command, gated bool, err error) {
-	r.items = append(r.items, item{row: row, gated: gated, decided: true, reply: refused(err)})
+func (r *run) decide(c *call, gated bool, err error) {
+	r.items = append(r.items, item{row: c.row, args: c.args, gated: gated, decided: true, reply: refused(err)})
 }
 
 // plan adds the planned command to the submission being filled.
@@ -76,7 +77,8 @@ func (r *run) plan(e *raftfsm.Engine, c *call, render render) {
 	} else {
 		sub.AddTxn(&c.txn)
 	}
-	r.items = append(r.items, item{row: c.row, render: render, sub: r.open - 1, index: sub.Len() - 1})
+	r.items = append(r.items, item{row: c.row, args: c.args, render: render, sub: r.open - 1,
+		index: sub.Len() - 1})
 	if sub.Len() >= submissionRequests || sub.Bytes() >= submissionBytes {
 		r.submit(e)
 	}
@@ -118,7 +120,7 @@ func (r *run) undecided() bool {
 func (r *run) read(c *call, v *view) {
 	for i := range r.items {
 		it := &r.items[i]
-		if it.decided && (it.args == nil || it.refused) {
+		if it.decided && (!it.reads || it.refused) {
 			continue
 		}
 		c.begin(it.args)
@@ -134,7 +136,7 @@ func (r *run) read(c *call, v *view) {
 // refuse answers all reads with one error.
 func (r *run) refuse(err error) {
 	for i := range r.items {
-		if it := &r.items[i]; it.args != nil {
+		if it := &r.items[i]; it.reads {
 			it.reply, it.decided, it.refused = refused(err), true, true
 		}
 	}
@@ -151,7 +153,11 @@ func (r *run) result(d *Dispatcher, it *item) resp.Value {
 	} else if err != nil {
 		return refused(d.writeFate(err, sub.Bytes()))
 	}
-	return it.render(sub.Result(it.index))
+	result := sub.Result(it.index)
+	if it.row.planRead != nil && !it.row.wide {
+		d.stats.planned(result)
+	}
+	return it.render(result)
 }
 
 // end makes the run empty. REQUIRES: every submission has been waited for.

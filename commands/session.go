@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -22,6 +23,11 @@ type session struct {
 	reading call // the read being run, while call already holds the command that ended its run
 	view    view
 	run     run
+
+	muted   muting        // CLIENT REPLY
+	written cluster.Index // the log holds all writes of this connection up to here
+
+	waiter atomic.Pointer[waiter] // what CLIENT UNBLOCK wakes; nil: not waiting
 
 	// Shown by CLIENT LIST to other connections.
 	shownLocal atomic.Bool
@@ -58,6 +64,7 @@ func (s *session) setLocal(local bool) {
 // reset takes the session back to how the connection began.
 func (s *session) reset() {
 	s.proto = 2
+	s.muted = replyAll
 	s.setLocal(false)
 	s.noEvict.Store(false)
 	s.noTouch.Store(false)
@@ -80,6 +87,7 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 
 // Closed forgets a connection.
 func (d *Dispatcher) Closed(conn *resp.Conn) {
+	d.monitors.remove(conn.ID())
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.mu.sessions, conn.ID())

@@ -6,16 +6,27 @@ import (
 	"github.com/redkeep/redkeep/resp"
 )
 
-// What monitoring tools ask besides INFO. There is no latency monitor of events and no slow log yet: the
-// lists are empty, which is what a Redis with both switched off answers. The histograms are real.
+// What monitoring tools ask besides INFO; see notice.go.
 
 var statisticsRows = []Command{
 	{Name: "latency", Arity: -2, Kind: KindAdmin, Group: "server", Since: "2.8.13",
 		Complexity: "Depends on subcommand.", Summary: "A container for latency diagnostics commands.",
 		Subs: []Command{
 			{Name: "latest", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.13",
-				Complexity: "O(1)", Summary: "Returns the latest latency samples for all events: none.",
-				Tips: []string{"nondeterministic_output"}, session: emptyList},
+				Complexity: "O(1)", Summary: "Returns the latest latency sample of each event.",
+				Tips: []string{"nondeterministic_output"}, session: latencyLatest},
+			{Name: "history", Arity: 3, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.13",
+				Complexity: "O(1)", Summary: "Returns the latency samples of an event.",
+				Tips: []string{"nondeterministic_output"}, Args: args(argString("event")), session: latencyHistory},
+			{Name: "reset", Arity: -2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.13",
+				Complexity: "O(1)", Summary: "Forgets the latency samples of some events, or of all.",
+				Args: args(argString("event").opt().many()), session: latencyReset},
+			{Name: "graph", Arity: 3, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.13",
+				Complexity: "O(1)", Summary: "Draws the latency samples of an event.",
+				Tips: []string{"nondeterministic_output"}, Args: args(argString("event")), session: latencyGraph},
+			{Name: "doctor", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.13",
+				Complexity: "O(1)", Summary: "Tells what the latency samples mean.",
+				Tips: []string{"nondeterministic_output"}, session: latencyDoctor},
 			{Name: "histogram", Arity: -2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "7.0.0",
 				Complexity: "O(N) where N is the number of commands with latency information.",
 				Summary:    "Returns the cumulative distribution of latencies of a subset or all commands.",
@@ -28,14 +39,15 @@ var statisticsRows = []Command{
 	{Name: "slowlog", Arity: -2, Kind: KindAdmin, Group: "server", Since: "2.2.12",
 		Complexity: "Depends on subcommand.", Summary: "A container for slow log commands.", Subs: []Command{
 			{Name: "get", Arity: -2, Kind: KindAdmin, Flags: FlagAdmin | FlagLoading | FlagStale, Since: "2.2.12",
-				Complexity: "O(1)", Summary: "Returns the slow log's entries: none.",
-				Tips: []string{"nondeterministic_output"},
-				Args: args(argInteger("count").opt()), session: slowlogGet},
+				Complexity: "O(N) where N is the number of entries returned",
+				Summary:    "Returns the slow log's entries, newest first.",
+				Tips:       []string{"nondeterministic_output"},
+				Args:       args(argInteger("count").opt()), session: slowlogGet},
 			{Name: "len", Arity: 2, Kind: KindAdmin, Flags: FlagAdmin | FlagLoading | FlagStale, Since: "2.2.12",
-				Complexity: "O(1)", Summary: "Returns the number of entries in the slow log: 0.",
-				Tips: []string{"nondeterministic_output"}, session: zero},
+				Complexity: "O(1)", Summary: "Returns the number of entries in the slow log.",
+				Tips: []string{"nondeterministic_output"}, session: slowlogLen},
 			{Name: "reset", Arity: 2, Kind: KindAdmin, Flags: FlagAdmin | FlagLoading | FlagStale, Since: "2.2.12",
-				Complexity: "O(1)", Summary: "Clears all entries from the slow log.", session: done},
+				Complexity: "O(1)", Summary: "Clears all entries from the slow log.", session: slowlogReset},
 			{Name: "help", Arity: 2, Kind: KindAdmin, Flags: FlagLoading | FlagStale, Since: "6.2.0",
 				Complexity: "O(1)", Summary: "Returns helpful text about the different subcommands.",
 				session: help},
@@ -52,25 +64,6 @@ var statisticsRows = []Command{
 }
 
 func emptyList(*call, *session) (resp.Value, error) { return resp.Array(), nil }
-func zero(*call, *session) (resp.Value, error)      { return resp.Int(0), nil }
-func done(*call, *session) (resp.Value, error)      { return resp.OK(), nil }
-
-func slowlogGet(c *call, _ *session) (resp.Value, error) {
-	if len(c.args) > 3 {
-		return resp.Value{}, errSlowlogArity
-	}
-	if len(c.args) == 3 {
-		n, err := integer(c.args[2])
-		if err != nil {
-			return resp.Value{}, err
-		}
-		if n < -1 {
-			return resp.Value{}, errSlowlogCount
-		}
-	}
-	return resp.Array(), nil
-}
-
 func latencyHistogram(c *call, _ *session) (resp.Value, error) {
 	rows := c.d.table.All()
 	if len(c.args) > 2 {

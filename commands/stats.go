@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -150,6 +151,16 @@ func (s *statistics) lookups(v *view) {
 	if v.misses > 0 {
 		s.misses.Add(v.misses)
 	}
+}
+
+// planned counts the single-key lookups of a read that was part of a request.
+func (s *statistics) planned(r *mvcc.Result) {
+	hits := int64(0)
+	for i := range r.Ops {
+		hits += min(r.Ops[i].Range.Count, 1)
+	}
+	s.hits.Add(hits)
+	s.misses.Add(int64(len(r.Ops)) - hits)
 }
 
 // observe counts a command that was answered with v.

@@ -23,7 +23,9 @@ var stringRows = []Command{
 		Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Sets the string value of a key, ignoring its type. The key is created if it doesn't exist.",
 		Args: args(argKey("key"), argString("value"),
-			argOneOf("condition", argToken("NX"), argToken("XX")).opt().from("2.6.12"),
+			argOneOf("condition", argToken("NX"), argToken("XX"), argString("value").after("IFEQ").from("8.4.0"),
+				argString("value").after("IFNE").from("8.4.0"), argString("digest").after("IFDEQ").from("8.4.0"),
+				argString("digest").after("IFDNE").from("8.4.0")).opt().from("2.6.12"),
 			argToken("GET").opt().from("6.2.0"), setExpiryArg),
 		accessOf: setAccess, plan: set},
 	{Name: "mget", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO access"), Group: "string",
@@ -128,18 +130,23 @@ func mget(c *call, v *view) (resp.Value, error) {
 // setOptions is a parsed SET. As in Redis an option may be given again, but not against an earlier one.
 type setOptions struct {
 	nx, xx, get, keep bool
+	cond              condition
 	unit              []byte // EX, PX, EXAT or PXAT as sent; nil for none
 	ttl               []byte
 }
 
-func parseSet(c *call) (o setOptions, err error) {
-	for w := c.options(3); w.more(); {
+func parseSet(c *call, from int) (o setOptions, err error) {
+	for w := c.options(from); w.more(); {
 		option := w.next()
 		switch {
-		case is(option, "NX") && !o.xx:
+		case is(option, "NX") && !o.xx && o.cond.word == nil:
 			o.nx = true
-		case is(option, "XX") && !o.nx:
+		case is(option, "XX") && !o.nx && o.cond.word == nil:
 			o.xx = true
+		case isCondition(option) && w.more() && !o.nx && !o.xx && o.cond.word == nil:
+			if o.cond, err = newCondition(option, w.next()); err != nil {
+				return o, err
+			}
 		case is(option, "GET"):
 			o.get = true
 		case is(option, "KEEPTTL") && o.unit == nil:
@@ -202,7 +209,7 @@ func (c *call) deadline(n int64, seconds, absolute bool) (mvcc.Expiry, error) {
 const clockSlack = 1000
 
 func set(c *call) (render, error) {
-	o, err := parseSet(c)
+	o, err := parseSet(c, 3)
 	if err != nil {
 		return nil, err
 	}
@@ -218,18 +225,41 @@ func set(c *call) (render, error) {
 	if o.get {
 		put.Flags |= mvcc.FlagPrev
 	}
+	if o.cond.unless() {
+		return o.setUnless(c, put)
+	}
 	c.do(put)
 	switch {
 	case o.nx:
 		c.require(missing(key))
 	case o.xx:
 		c.require(present(key))
+	case o.cond.word != nil:
+		c.require(o.cond.guard(key))
 	}
 	if !o.get {
 		return setReply, nil
 	}
 	c.otherwise(mvcc.Op{Kind: mvcc.OpRange, Span: mvcc.KeySpan(key)})
 	return setGetReply, nil
+}
+
+// setUnless plans a SET that writes where its guard does not hold.
+func (o *setOptions) setUnless(c *call, put mvcc.Op) (render, error) {
+	c.require(o.cond.guard(put.Span.From))
+	c.otherwise(put)
+	if !o.get {
+		return setUnlessReply, nil
+	}
+	c.do(mvcc.Op{Kind: mvcc.OpRange, Span: put.Span})
+	return setGetReply, nil
+}
+
+func setUnlessReply(r *mvcc.Result) resp.Value {
+	if r.Succeeded {
+		return resp.Null()
+	}
+	return allOK(r)
 }
 
 func setReply(r *mvcc.Result) resp.Value {
@@ -245,12 +275,10 @@ func setGetReply(r *mvcc.Result) resp.Value {
 	switch {
 	case op.Err != nil:
 		return failed(op.Err)
-	case r.Succeeded:
+	case op.Record.Exists():
 		return valueOf(op.Prev)
-	case len(op.Range.Records) == 0:
-		return resp.Null()
 	default:
-		return valueOf(op.Range.Records[0])
+		return valueOf(found(op))
 	}
 }
 

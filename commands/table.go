@@ -57,10 +57,11 @@ const (
 	CatConnection
 	CatKV
 	CatCluster
+	CatBitmap
 )
 
 var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "fast", "slow", "dangerous",
-	"connection", "kv", "cluster"}
+	"connection", "kv", "cluster", "bitmap"}
 
 // Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative Last
 // counts from the end. The zero Keys means no key. Access is what COMMAND tells of the use made of them.
@@ -72,9 +73,9 @@ type Keys struct {
 
 // Command is one row of the table.
 //
-// Invariants, checked when the table is built: I1 exactly one of plan, read, session is set, and it fits
-// Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower case
-// and unique.
+// Invariants, checked when the table is built: I1 exactly one of plan, read, session, block is set, and it
+// fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower
+// case and unique.
 type Command struct {
 	Name       string // lower case; a sub-command has its container in front: "client|id"
 	Arity      int    // Redis's convention: words with the name; negative: at least so many
@@ -97,6 +98,13 @@ type Command struct {
 	local    func(c *call) bool                 // KindRead: whether these arguments ask for no barrier
 	accessOf func(args [][]byte) (words string) // key access when it depends on the arguments
 
+	// As session, but may wait.
+	block func(c *call, s *session, wait waiting) (resp.Value, error)
+
+	wide   bool                      // planRead meets every key: for a transaction, not for a run of writes
+	hidden bool                      // the arguments hold secrets: neither slow log nor MONITOR shows them
+	keysAt func(args [][]byte) []int // positions of the keys when Keys cannot say them
+
 	subs  map[string]*Command
 	stats *rowStats
 }
@@ -113,6 +121,7 @@ func families() [][]Command {
 	return [][]Command{
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
 		stringRows, keyRows, expiryRows, kvRows, clusterRows,
+		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
 	}
 }
 
@@ -173,13 +182,14 @@ func (row *Command) complete() {
 	} else {
 		row.Categories |= CatSlow
 	}
-	if row.Kind == KindWrite || row.Kind == KindRead || row.session != nil { // not a mere container
+	if row.Kind == KindWrite || row.Kind == KindRead || row.session != nil || row.block != nil { // no container
 		row.Categories |= groupCategories[row.Group]
 	}
 }
 
 var groupCategories = map[string]Categories{
 	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV,
+	"bitmap": CatBitmap,
 }
 
 // Rows returns the top-level rows sorted by name. The caller must not change them.
@@ -242,6 +252,9 @@ func (row *Command) fits(n int) bool {
 
 // keys returns the positions of the keys in args; REQUIRES: args fit the row's arity.
 func (row *Command) keys(args [][]byte) []int {
+	if row.keysAt != nil {
+		return row.keysAt(args)
+	}
 	k := row.Keys
 	if k.First == 0 {
 		return nil

@@ -48,7 +48,7 @@ func checkWords(t *testing.T, row *Command) {
 
 func checkHandler(t *testing.T, row *Command) {
 	handlers := 0
-	for _, has := range []bool{row.plan != nil, row.read != nil, row.session != nil} {
+	for _, has := range []bool{row.plan != nil, row.read != nil, row.session != nil, row.block != nil} {
 		if has {
 			handlers++
 		}
@@ -59,6 +59,10 @@ func checkHandler(t *testing.T, row *Command) {
 		t.Errorf("%s: %d handlers", row.Name, handlers)
 	case (row.plan != nil) != (row.Kind == KindWrite), (row.read != nil) != (row.Kind == KindRead):
 		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
+	case row.planRead != nil && row.read == nil, row.wide && row.planRead == nil:
+		t.Errorf("%s: only a read can be planned as one", row.Name)
+	case row.Kind == KindRead && row.planRead == nil && row.Group != "kv":
+		t.Errorf("%s: a transaction could not hold it", row.Name)
 	case row.local != nil && row.Kind != KindRead:
 		t.Errorf("%s: only a read can be local", row.Name)
 	}
@@ -120,7 +124,8 @@ func TestKeyPositions(t *testing.T) {
 		want  []int
 	}{
 		{"get a", []int{1}}, {"mget a b c", []int{1, 2, 3}}, {"mset a 1 b 2", []int{1, 3}}, {"ping x", nil},
-		{"set a b ex 10", []int{1}},
+		{"set a b ex 10", []int{1}}, {"bitop and d a b", []int{2, 3, 4}}, {"lcs a b len", []int{1, 2}},
+		{"msetex 2 a 1 b 2 ex 10", []int{2, 4}}, {"msetex 3 a 1", nil}, {"rename a b", []int{1, 2}},
 	} {
 		args := bytes.Fields([]byte(c.words))
 		if got := table.Lookup(args[0]).keys(args); !slices.Equal(got, c.want) {
@@ -158,8 +163,8 @@ func TestWriteDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"### `SET key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | " +
-			"PXAT unix-time-milliseconds | KEEPTTL]`",
+		"### `SET key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] " +
+			"[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]`",
 		"### `KV.RANGE from [TO end | PREFIX | FROMKEY] [AT revision]",
 		"### `CLIENT SETNAME connection-name`", "### `COMMAND`", "## kv",
 	} {

@@ -65,20 +65,10 @@ func (v *view) count(r mvcc.Record) mvcc.Record {
 	return r
 }
 
-// rangeNow reads a span as it is now, without keys past their deadline. Count still counts those: until its
-// expiry is committed a key is there.
+// rangeNow reads a span as it is now, as if keys past their deadline were not there.
 func (v *view) rangeNow(span mvcc.Span, o mvcc.RangeOptions) (mvcc.RangeResult, error) {
-	res, err := v.store.Range(span, o)
-	if err != nil || o.At != 0 {
-		return res, err // what was at a past revision does not change
+	if o.At != 0 {
+		return v.store.Range(span, o) // what was at a past revision does not change
 	}
-	kept := res.Records[:0]
-	for _, r := range res.Records {
-		if v.alive(r).Exists() {
-			kept = append(kept, r)
-		}
-	}
-	res.Count -= int64(len(res.Records) - len(kept))
-	res.Records = kept
-	return res, nil
+	return v.store.RangeWithout(func(r mvcc.Record) bool { return !v.alive(r).Exists() }, span, o)
 }

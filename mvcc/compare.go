@@ -31,8 +31,11 @@ func (b *Batch) compare(c *Compare) bool {
 
 // test compares one record, the zero Record for a missing key.
 func (c *Compare) test(r Record) bool {
-	if c.Target == TargetValue {
+	switch c.Target {
+	case TargetValue:
 		return r.Exists() && c.Op.accepts(strings.Compare(r.Value(), c.Value))
+	case TargetDigest:
+		return r.Exists() && c.Op.accepts(cmp.Compare(Digest(r.Value()), uint64(c.Num)))
 	}
 	return c.Op.accepts(cmp.Compare(c.Target.of(r), c.Num))
 }

@@ -11,7 +11,13 @@ var (
 	ErrOverflow     = errors.New("mvcc: increment overflows a 64-bit integer")
 	ErrValueTooLong = errors.New("mvcc: value is longer than MaxValueBytes")
 	ErrKeyNotFound  = errors.New("mvcc: operation needs an existing key")
+	ErrNoSuchKey    = errors.New("mvcc: there is no key to move")
+	ErrNotFloat     = errors.New("mvcc: value is not a floating point number")
+	ErrNotFinite    = errors.New("mvcc: increment would produce a number that is not finite")
 )
+
+// ErrBadModify means an operation that no node writes to the log.
+var ErrBadModify = errors.New("mvcc: malformed modification")
 
 // Errors of reads and of compaction.
 var (

@@ -18,6 +18,20 @@ func (b *Batch) modify(op *Op, r *OpResult) {
 		b.setDeadline(op, r, c, old)
 	case ModifyPersist:
 		b.persist(op, r, c, old)
+	case ModifyIncrByFloat:
+		b.incrByFloat(op, r, c, old)
+	case ModifySetRange:
+		b.setRange(op, r, c, old)
+	case ModifySetBit:
+		b.setBit(op, r, c, old)
+	case ModifyBitfield:
+		b.bitfield(op, r, c, old)
+	case ModifyBitOp:
+		b.bitOp(op, r, c, old)
+	case ModifyMove:
+		b.move(op, r, c, old)
+	case ModifyCopy:
+		b.copyTo(op, r, old)
 	default:
 		panic(fmt.Sprintf("mvcc: modification of unknown kind %d at revision %d", op.Modify, b.Revision()))
 	}

@@ -15,7 +15,14 @@ import (
 // Range reads a span; see RangeOptions. It does not hide keys past their deadline. The error is
 // ErrFutureRevision or a *CompactedError.
 func (s *Store) Range(sp Span, o RangeOptions) (RangeResult, error) {
-	res, done, err := s.shortRange(sp, &o)
+	return s.RangeWithout(nil, sp, o)
+}
+
+// RangeWithout is Range as if the records for which hidden is true were not there: they are neither counted
+// nor do they take a place under the limit. hidden may be called twice with a record, and must not call the
+// store.
+func (s *Store) RangeWithout(hidden func(Record) bool, sp Span, o RangeOptions) (RangeResult, error) {
+	res, done, err := s.shortRange(hidden, sp, &o)
 	if done || err != nil {
 		return res, err
 	}
@@ -24,13 +31,15 @@ func (s *Store) Range(sp Span, o RangeOptions) (RangeResult, error) {
 		return RangeResult{}, err
 	}
 	defer p.Release()
-	k := collector{o: &o}
+	k := collector{o: &o, hidden: hidden}
 	k.res.Revision = p.Revision
 	p.walk(sp, k.downwards(), func(c *chain) { k.add(c.at(p.at)) })
 	return k.finish(), nil
 }
 
-func (s *Store) shortRange(sp Span, o *RangeOptions) (res RangeResult, done bool, err error) {
+func (s *Store) shortRange(
+	hidden func(Record) bool, sp Span, o *RangeOptions,
+) (res RangeResult, done bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	st := s.mu.at
@@ -38,7 +47,7 @@ func (s *Store) shortRange(sp Span, o *RangeOptions) (res RangeResult, done bool
 	if err != nil {
 		return res, false, err
 	}
-	k := collector{o: o}
+	k := collector{o: o, hidden: hidden}
 	k.res.Revision = st.count.revision
 	_, done = st.index.walkSome(sp, k.downwards(), chunkKeys, func(c *chain) { k.add(c.at(at)) })
 	return k.finish(), done, nil
@@ -66,15 +75,16 @@ func (b *Batch) rangeOp(op *Op, r *OpResult) {
 
 // collector gathers a range's records from the keys it is given in walking order.
 type collector struct {
-	o   *RangeOptions
-	res RangeResult
+	o      *RangeOptions
+	hidden func(Record) bool // nil: none
+	res    RangeResult
 }
 
 // downwards tells the direction to walk in. Orders other than by key sort afterwards.
 func (k *collector) downwards() bool { return k.o.Desc && k.o.Sort == SortKey }
 
 func (k *collector) add(r Record) {
-	if !r.Exists() {
+	if !r.Exists() || k.hidden != nil && k.hidden(r) {
 		return
 	}
 	k.res.Count++

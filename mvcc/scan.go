@@ -1,5 +1,10 @@
 package mvcc
 
+import (
+	"slices"
+	"strings"
+)
+
 // A scan walks the history in the order of its records and passes on those that are heads: the live
 // keys, by their last change. Its cursor is the position of the next record to examine, so it means the
 // same on every member and after a restart. A key that is there all the time is always returned: at
@@ -95,4 +100,28 @@ func fromCursor(c uint64) position {
 		p.sub = scanExact + (p.sub-scanExact)*scanGranule
 	}
 	return p
+}
+
+// ScanRevision is the lowest main revision that a page from cursor on can hold.
+func ScanRevision(cursor uint64) Revision { return fromCursor(cursor).main }
+
+// ScanPage takes the page of a scan from the live records that a range in a transaction gave, of all keys and
+// from ScanRevision on; it sorts them. Its cursors mean what those of Scan mean.
+func ScanPage(live []Record, cursor uint64, count int) (page []Record, next uint64) {
+	slices.SortFunc(live, func(a, b Record) int {
+		return strings.Compare(a.enc[:stampBytes],
+			b.enc[:stampBytes])
+	})
+	from := fromCursor(cursor)
+	for i, r := range live {
+		at := positionOf(r)
+		if at.main < from.main || at.main == from.main && at.sub < from.sub {
+			continue
+		}
+		if c, ok := at.cursor(); ok && len(page) >= max(count, 1) {
+			return page, c
+		}
+		page = append(page, live[i])
+	}
+	return page, 0
 }

@@ -1,12 +1,14 @@
 package mvcc
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/zeebo/xxh3"
 )
 
 // The twin is a store without any cleverness: a map for each revision, copied whole, and a list of
@@ -73,6 +75,7 @@ type twinOp struct {
 	N            int64
 	Prev, Record twinRecord
 	Prevs        []twinRecord
+	Bits         []BitResult
 	Range        twinRange
 	Txn          *twinResult
 }
@@ -100,7 +103,7 @@ func twinResultOf(r *Result) *twinResult {
 	}
 	out := &twinResult{Succeeded: r.Succeeded, Revision: r.Revision}
 	for _, o := range r.Ops {
-		out.Ops = append(out.Ops, twinOp{o.Err, o.N, twinOf(o.Prev), twinOf(o.Record), twinsOf(o.Prevs),
+		out.Ops = append(out.Ops, twinOp{o.Err, o.N, twinOf(o.Prev), twinOf(o.Record), twinsOf(o.Prevs), o.Bits,
 			twinRangeOf(o.Range), twinResultOf(o.Txn)})
 	}
 	return out
@@ -308,6 +311,9 @@ func (t *twin) put2(op *Op, r *twinOp, old, n twinRecord) {
 func (t *twin) modify(op *Op, r *twinOp) {
 	old := t.get(op.Span.From)
 	n := t.next(op.Span.From)
+	if t.modifyStrings(op, r, old, n) {
+		return
+	}
 	switch op.Modify {
 	case ModifyIncrBy:
 		v, err := strconv.ParseInt(old.Value, 10, 64)
@@ -390,8 +396,10 @@ func twinTest(c Compare, r twinRecord) bool {
 	num := map[CompareTarget]int64{TargetVersion: r.Version, TargetCreate: int64(r.Create),
 		TargetMod: int64(r.Mod), TargetLease: int64(r.Lease)}[c.Target]
 	switch {
-	case c.Target == TargetValue && !r.exists():
+	case (c.Target == TargetValue || c.Target == TargetDigest) && !r.exists():
 		return false
+	case c.Target == TargetDigest:
+		sign = cmp.Compare(xxh3.HashString(r.Value), uint64(c.Num))
 	case c.Target == TargetValue:
 		sign = strings.Compare(r.Value, c.Value)
 	case num < c.Num:

@@ -343,7 +343,7 @@ func genOp(depth int) *rapid.Generator[Op] {
 			Span:   genSpan().Draw(t, "span"),
 			Value:  rapid.SampledFrom(twinValues).Draw(t, "value"),
 			Lease:  LeaseID(rapid.IntRange(0, 2).Draw(t, "lease")),
-			Modify: ModifyKind(rapid.IntRange(1, 4).Draw(t, "modify")),
+			Modify: ModifyKind(rapid.IntRange(1, modifyKinds).Draw(t, "modify")),
 			Delta:  rapid.Int64Range(-10, 10).Draw(t, "delta"),
 			Flags:  genFlags().Draw(t, "flags"),
 			Expiry: Expiry{
@@ -353,6 +353,9 @@ func genOp(depth int) *rapid.Generator[Op] {
 		}
 		if op.Kind == OpModify && op.Modify == ModifySetDeadline {
 			op.Expiry.Mode = rapid.SampledFrom([]ExpiryMode{ExpiryIn, ExpiryAt}).Draw(t, "mode")
+		}
+		if op.Kind == OpModify {
+			genModify(t, &op)
 		}
 		if op.Expiry.Mode == ExpiryAt {
 			op.Expiry.MS += 980
@@ -394,12 +397,16 @@ func genTxn(depth int) *rapid.Generator[Txn] {
 
 func genCompare() *rapid.Generator[Compare] {
 	return rapid.Custom(func(t *rapid.T) Compare {
-		return Compare{
+		c := Compare{
 			Span:   genSpan().Draw(t, "span"),
-			Target: CompareTarget(rapid.IntRange(1, 5).Draw(t, "target")),
+			Target: rapid.SampledFrom([]CompareTarget{1, 2, 3, 4, 5, TargetDigest}).Draw(t, "target"),
 			Op:     CompareOp(rapid.IntRange(1, 4).Draw(t, "op")),
 			Num:    rapid.Int64Range(0, 8).Draw(t, "num"),
 			Value:  rapid.SampledFrom(twinValues).Draw(t, "value"),
 		}
+		if c.Target == TargetDigest {
+			c.Num = int64(Digest(c.Value))
+		}
+		return c
 	})
 }

@@ -95,7 +95,31 @@ const (
 	ModifySetDeadline
 	// ModifyPersist drops deadline and lease of an existing key. N is 1 if there was one.
 	ModifyPersist
+	// ModifyIncrByFloat adds Value, a decimal number, as an 80-bit float does; see float.go. It keeps deadline
+	// and lease. Fails with ErrNotFloat or ErrNotFinite.
+	ModifyIncrByFloat
+	// ModifySetRange overwrites the value (missing: empty) from byte Delta on by Value, with zero bytes between
+	// its end and Delta. N is the new length; an empty Value changes nothing.
+	ModifySetRange
+	// ModifySetBit sets bit Delta if Value is "1", and clears it if Value is empty. N is what it was.
+	ModifySetBit
+	// ModifyBitfield runs the bit field operations encoded in Value; see AppendBitOp. Bits has one result for
+	// each.
+	ModifyBitfield
+	// ModifyBitOp writes the combination Delta (a Combine) of the values of the keys encoded in Value; see
+	// AppendKey. N is the length of the result; an empty one deletes the key.
+	ModifyBitOp
+	// ModifyMove moves value, deadline and lease to the key Value, as if it were put there, and deletes this
+	// key. N is 1. Fails with ErrNoSuchKey; to its own name it changes nothing.
+	ModifyMove
+	// ModifyCopy puts value, deadline and lease to the key Value. N is 1, or 0 if there is nothing to copy.
+	ModifyCopy
+
+	modifyKinds = iota // of those that are numbered in one row from 1
 )
+
+// Known reports whether the kind is in the closed set.
+func (k ModifyKind) Known() bool { return k >= ModifyIncrBy && int(k) <= modifyKinds }
 
 // OpFlags refine an operation. The values are part of the log format.
 type OpFlags uint16
@@ -119,8 +143,8 @@ type Op struct {
 	Flags  OpFlags
 	Span   Span         // OpRange, OpDelete; OpPut and OpModify use Span.From alone
 	Range  RangeOptions // OpRange; At must be 0
-	Value  string       // OpPut: the value; ModifyAppend: what is appended
-	Delta  int64        // ModifyIncrBy
+	Value  string       // OpPut: the value; ModifyAppend: what is appended; else see ModifyKind
+	Delta  int64        // ModifyIncrBy; else see ModifyKind
 	Lease  LeaseID      // OpPut; 0 detaches
 	Expiry Expiry       // OpPut, ModifySetDeadline
 	Txn    *Txn         // OpTxn
@@ -135,7 +159,16 @@ const (
 	TargetMod
 	TargetValue
 	TargetLease
+	_            // kept for the token of a lock
+	TargetDigest // XXH3-64 of the value, in Num; on a missing key false whatever the operator, as TargetValue
+
+	targetKinds = iota
 )
+
+// Known reports whether the target is in the closed set.
+func (t CompareTarget) Known() bool {
+	return t >= TargetVersion && int(t) <= targetKinds && t != TargetLease+1
+}
 
 // CompareOp is a Compare's operator. The values are part of the log format.
 type CompareOp uint8
@@ -154,7 +187,7 @@ type Compare struct {
 	Span   Span
 	Target CompareTarget
 	Op     CompareOp
-	Num    int64  // TargetVersion, TargetCreate, TargetMod, TargetLease
+	Num    int64  // TargetVersion, TargetCreate, TargetMod, TargetLease, TargetDigest
 	Value  string // TargetValue
 }
 
@@ -171,6 +204,7 @@ type OpResult struct {
 	Prev   Record      // with FlagPrev, OpPut and OpModify: the record before
 	Record Record      // OpPut, OpModify: the record after
 	Prevs  []Record    // with FlagPrev, OpDelete: the records deleted, in key order
+	Bits   []BitResult // ModifyBitfield
 	Range  RangeResult // OpRange
 	Txn    *Result     // OpTxn
 }

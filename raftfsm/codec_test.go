@@ -33,7 +33,7 @@ func drawSpan(t *rapid.T) mvcc.Span {
 
 func drawCompare(t *rapid.T) mvcc.Compare {
 	c := mvcc.Compare{
-		Span: drawSpan(t), Target: mvcc.CompareTarget(rapid.IntRange(1, 5).Draw(t, "target")),
+		Span: drawSpan(t), Target: mvcc.CompareTarget(rapid.SampledFrom([]int{1, 2, 3, 4, 5, 7}).Draw(t, "target")),
 		Op: mvcc.CompareOp(rapid.IntRange(1, 4).Draw(t, "op")),
 	}
 	if c.Target == mvcc.TargetValue {
@@ -55,7 +55,8 @@ func drawOp(t *rapid.T, depth int) mvcc.Op {
 	o.Expiry.MS = rapid.Int64().Draw(t, "ms")
 	switch {
 	case o.Kind == mvcc.OpModify:
-		o.Modify = mvcc.ModifyKind(rapid.IntRange(1, 4).Draw(t, "modify"))
+		o.Modify = mvcc.ModifyKind(rapid.IntRange(1, 11).Draw(t, "modify"))
+		drawModify(t, &o)
 	case o.Kind == mvcc.OpRange:
 		o.Range = mvcc.RangeOptions{
 			Limit: rapid.Int64().Draw(t, "limit"), Desc: rapid.Bool().Draw(t, "desc"),
@@ -197,6 +198,7 @@ func TestDecodeRefuses(t *testing.T) {
 // what it accepts must encode to the same bytes.
 func FuzzRequests(f *testing.F) {
 	f.Add(goldenEntry()[headerSize:])
+	f.Add(goldenStrings()[headerSize:])
 	f.Add([]byte{byte(ReqTxn), 3, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := reader{b: in}

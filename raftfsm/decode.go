@@ -160,7 +160,9 @@ func (r *reader) span() (s mvcc.Span) {
 }
 
 func (r *reader) compare() (c mvcc.Compare) {
-	c.Target = mvcc.CompareTarget(r.enum("compare target", byte(mvcc.TargetVersion), byte(mvcc.TargetLease)))
+	if c.Target = mvcc.CompareTarget(r.u8()); !c.Target.Known() {
+		r.fail("unknown compare target")
+	}
 	c.Op = mvcc.CompareOp(r.enum("compare operator", byte(mvcc.CmpEqual), byte(mvcc.CmpGreater)))
 	c.Span = r.span()
 	if c.Target == mvcc.TargetValue {
@@ -189,7 +191,9 @@ func (r *reader) op(o *mvcc.Op, depth int) {
 		o.Expiry.MS = r.varint()
 	}
 	if fields&fieldModify != 0 {
-		o.Modify = mvcc.ModifyKind(r.enum("modification", 1, byte(mvcc.ModifyPersist)))
+		if o.Modify = mvcc.ModifyKind(r.u8()); !o.Modify.Known() {
+			r.fail("unknown modification")
+		}
 	}
 	if fields&fieldDelta != 0 {
 		o.Delta = r.varint()
@@ -214,6 +218,8 @@ func (r *reader) checkOp(o *mvcc.Op, fields byte) {
 		r.fail("operation and modification do not fit")
 	case (o.Kind == mvcc.OpTxn) != (o.Txn != nil):
 		r.fail("operation and nested transaction do not fit")
+	case o.CheckModify() != nil:
+		r.fail("malformed modification")
 	}
 }
 

@@ -26,6 +26,7 @@ type Status struct {
 	StateBytes, HistoryBytes, QuotaBytes int64
 	LogBytes, DiskFree                   int64
 	LastSnapshotIndex                    cluster.Index
+	LastSnapshotTime                     time.Time // zero: there is none
 	Snapshots                            int64
 	LastContact                          time.Duration
 	ExpiredKeys                          uint64
@@ -43,7 +44,8 @@ func (e *Engine) Status() Status {
 		Keys: store.Len(), Expiring: store.Expiring(),
 		StateBytes: store.StateBytes(), HistoryBytes: store.HistoryBytes(), QuotaBytes: e.cfg.QuotaBytes,
 		LogBytes: n.LogBytes, DiskFree: n.DiskFree, LastSnapshotIndex: n.LastSnapshotIndex,
-		Snapshots: n.Snapshots, LastContact: n.LastContact, ExpiredKeys: e.stats.Expired.Load(),
+		LastSnapshotTime: n.LastSnapshotTime,
+		Snapshots:        n.Snapshots, LastContact: n.LastContact, ExpiredKeys: e.stats.Expired.Load(),
 	}
 	for _, m := range e.node.Members() {
 		if m.ID == s.MemberID {
@@ -57,6 +59,9 @@ func (e *Engine) Status() Status {
 	}
 	return s
 }
+
+// AppliedIndex is the index of the last entry that is visible in the store. It takes no lock.
+func (e *Engine) AppliedIndex() cluster.Index { return cluster.Index(e.machine.applied.Load()) }
 
 // Statuses of a member.
 const (

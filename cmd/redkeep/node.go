@@ -29,7 +29,9 @@ type node struct {
 	settings settings
 	log      *slog.Logger
 	meter    *meter
-	fatal    chan error // at most one: the log or stable store failed
+	fatal    chan error    // at most one: the log or stable store failed
+	asked    chan struct{} // closed when a client asked for SHUTDOWN
+	asking   sync.Once
 
 	clientPort, httpPort net.Listener // httpPort is nil without --http-addr
 	server               *resp.Server
@@ -43,7 +45,7 @@ type node struct {
 
 // startNode returns a node that accepts connections, or an error after it has undone what it had begun.
 func startNode(s settings, log *slog.Logger) (*node, error) {
-	n := &node{settings: s, log: log, meter: newMeter(), fatal: make(chan error, 1)}
+	n := &node{settings: s, log: log, meter: newMeter(), fatal: make(chan error, 1), asked: make(chan struct{})}
 	for _, step := range []func() error{n.listen, n.openEngine, n.serveClients, n.serveHTTP} {
 		if err := step(); err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
@@ -139,7 +141,7 @@ func (n *node) serveClients() error {
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
-		ConfigFile: s.configFile,
+		ConfigFile: s.configFile, Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),

@@ -118,6 +118,8 @@ func runServer(ctx context.Context, s settings, io streams) error {
 			return err // the disk is in doubt: nothing more is written, not even a farewell
 		case <-stop:
 			return n.stop(ctx)
+		case <-n.asked:
+			return n.stop(ctx)
 		}
 	}
 }

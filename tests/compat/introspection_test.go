@@ -38,7 +38,7 @@ var introspectionFamilies = []family{
 			"COMMAND GETKEYSANDFLAGS", "COMMAND GETKEYSANDFLAGS NOPE x", "COMMAND GETKEYSANDFLAGS PING x",
 			"COMMAND GETKEYSANDFLAGS SET a b",
 			"COMMAND GETKEYSANDFLAGS GET a x", "COMMAND GETKEYSANDFLAGS MSET a 1 b 2")
-		p.Sorted("COMMAND", "LIST", "FILTERBY", "PATTERN", "mset*")
+		p.Sorted("COMMAND", "LIST", "FILTERBY", "PATTERN", "mget*")
 		p.SameShape("COMMAND", "COUNT")
 	}},
 	{"info shape", func(p *pair) {
