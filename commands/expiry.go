@@ -24,17 +24,21 @@ var expiryRows = []Command{
 		Args: args(argKey("key")), plan: persist},
 	{Name: "ttl", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the expiration time in seconds of a key.",
-		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: ttl},
+		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: ttl,
+		planMulti: planDeadline(sayTTL)},
 	{Name: "pttl", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "2.6.0", Complexity: "O(1)", Summary: "Returns the expiration time in milliseconds of a key.",
-		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: pttl},
+		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: pttl,
+		planMulti: planDeadline(sayPTTL)},
 	{Name: "expiretime", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "7.0.0", Complexity: "O(1)", Summary: "Returns the expiration time of a key as a Unix timestamp.",
-		Args: args(argKey("key")), read: expireTime},
+		Args: args(argKey("key")), read: expireTime,
+		planMulti: planDeadline(sayExpireTime)},
 	{Name: "pexpiretime", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "7.0.0", Complexity: "O(1)",
 		Summary: "Returns the expiration time of a key as a Unix milliseconds timestamp.",
-		Args:    args(argKey("key")), read: pexpireTime},
+		Args:    args(argKey("key")), read: pexpireTime,
+		planMulti: planDeadline(sayPexpireTime)},
 }
 
 var expireConditionArg = argOneOf("condition", argToken("NX"), argToken("XX"), argToken("GT"),
@@ -103,32 +107,29 @@ const (
 
 // deadlineReply replies what say makes of the key's deadline in Unix milliseconds.
 func deadlineReply(c *call, v *view, say func(deadline, now int64) int64) (resp.Value, error) {
-	r := v.get(c.str(1))
+	return deadlineOf(v.get(c.str(1)), v.now, say), nil
+}
+
+func deadlineOf(r mvcc.Record, now mvcc.UnixMilli, say func(deadline, now int64) int64) resp.Value {
 	switch {
 	case !r.Exists():
-		return resp.Int(noSuchKey), nil
+		return resp.Int(noSuchKey)
 	case r.Deadline() == 0:
-		return resp.Int(noDeadline), nil
+		return resp.Int(noDeadline)
 	default:
-		return resp.Int(say(int64(r.Deadline()), int64(v.now))), nil
+		return resp.Int(say(int64(r.Deadline()), int64(now)))
 	}
 }
 
 // rounded is Redis's rounding of milliseconds to seconds, which cannot overflow here.
 func rounded(ms int64) int64 { return ms/1000 + (ms%1000+500)/1000 }
 
-func ttl(c *call, v *view) (resp.Value, error) {
-	return deadlineReply(c, v, func(deadline, now int64) int64 { return rounded(deadline - now) })
-}
+func sayTTL(deadline, now int64) int64       { return rounded(deadline - now) }
+func sayPTTL(deadline, now int64) int64      { return deadline - now }
+func sayExpireTime(deadline, _ int64) int64  { return rounded(deadline) }
+func sayPexpireTime(deadline, _ int64) int64 { return deadline }
 
-func pttl(c *call, v *view) (resp.Value, error) {
-	return deadlineReply(c, v, func(deadline, now int64) int64 { return deadline - now })
-}
-
-func expireTime(c *call, v *view) (resp.Value, error) {
-	return deadlineReply(c, v, func(deadline, _ int64) int64 { return rounded(deadline) })
-}
-
-func pexpireTime(c *call, v *view) (resp.Value, error) {
-	return deadlineReply(c, v, func(deadline, _ int64) int64 { return deadline })
-}
+func ttl(c *call, v *view) (resp.Value, error)         { return deadlineReply(c, v, sayTTL) }
+func pttl(c *call, v *view) (resp.Value, error)        { return deadlineReply(c, v, sayPTTL) }
+func expireTime(c *call, v *view) (resp.Value, error)  { return deadlineReply(c, v, sayExpireTime) }
+func pexpireTime(c *call, v *view) (resp.Value, error) { return deadlineReply(c, v, sayPexpireTime) }

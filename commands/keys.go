@@ -21,14 +21,14 @@ var keyRows = []Command{
 	{Name: "touch", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO"), Group: "generic",
 		Since: "3.2.1", Complexity: "O(N) where N is the number of keys that will be touched.",
 		Summary: "Returns the number of existing keys out of those specified; there are no access times to update.",
-		Args:    args(argKey("key").many()), read: exists},
+		Args:    args(argKey("key").many()), read: exists, planRead: planExists},
 	{Name: "type", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO"), Group: "generic",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Determines the type of value stored at a key.",
-		Args: args(argKey("key")), read: typeOf},
+		Args: args(argKey("key")), read: typeOf, planMulti: planType},
 	{Name: "keys", Arity: 2, Kind: KindRead, Group: "generic", Categories: CatDangerous, Since: "1.0.0",
 		Complexity: "O(N) with N being the number of keys that begin as the pattern does.",
 		Summary:    "Returns all key names that match a pattern.", Tips: []string{unstable},
-		Args: args(argPattern("pattern")), read: keysOf},
+		Args: args(argPattern("pattern")), read: keysOf, planMulti: planKeysOf},
 	{Name: "scan", Arity: -2, Kind: KindRead, Group: "generic", Since: "2.8.0",
 		Complexity: "O(1) for every call, O(N) for a complete iteration.",
 		Summary:    "Iterates over the key names in the database.", Tips: []string{"nondeterministic_output"},
@@ -36,7 +36,8 @@ var keyRows = []Command{
 			argInteger("count").after("COUNT").opt(), argString("type").after("TYPE").opt().from("6.0.0")),
 		read: scan},
 	{Name: "dbsize", Arity: 1, Kind: KindRead, Flags: FlagFast, Group: "server", Categories: CatKeyspace,
-		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys in the database.", read: dbsize},
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys in the database.", read: dbsize,
+		planMulti: planDBSize},
 	{Name: "flushall", Arity: -1, Kind: KindWrite, Group: "server", Categories: CatKeyspace | CatDangerous,
 		Since: "1.0.0", Complexity: "O(N) where N is the total number of keys.",
 		Summary: "Removes all keys, in one revision.", Args: args(flushModeArg), plan: flush},
@@ -80,31 +81,42 @@ func planExists(c *call) render {
 }
 
 func typeOf(c *call, v *view) (resp.Value, error) {
-	if v.get(c.str(1)).Exists() {
-		return resp.Simple("string"), nil
+	return typeReply(v.get(c.str(1))), nil
+}
+
+func typeReply(r mvcc.Record) resp.Value {
+	if r.Exists() {
+		return resp.Simple("string")
 	}
-	return resp.Simple("none"), nil
+	return resp.Simple("none")
 }
 
 func keysOf(c *call, v *view) (resp.Value, error) {
 	pattern := c.str(1)
-	span := mvcc.PrefixSpan("")
-	if prefix, exact := globPrefix(pattern); exact {
-		span = mvcc.KeySpan(prefix)
-	} else {
-		span = mvcc.PrefixSpan(prefix)
-	}
-	found, err := v.rangeNow(span, mvcc.RangeOptions{})
+	found, err := v.rangeNow(globSpan(pattern), mvcc.RangeOptions{})
 	if err != nil {
 		return resp.Value{}, opError(err)
 	}
-	out := make([]resp.Value, 0, len(found.Records))
-	for _, r := range found.Records {
+	return keysReply(pattern, found.Records), nil
+}
+
+// globSpan is the smallest span that holds every key a pattern can match.
+func globSpan(pattern string) mvcc.Span {
+	prefix, exact := globPrefix(pattern)
+	if exact {
+		return mvcc.KeySpan(prefix)
+	}
+	return mvcc.PrefixSpan(prefix)
+}
+
+func keysReply(pattern string, found []mvcc.Record) resp.Value {
+	out := make([]resp.Value, 0, len(found))
+	for _, r := range found {
 		if key := r.Key(); matchGlob(pattern, key) {
 			out = append(out, resp.Bulk(key))
 		}
 	}
-	return resp.ArrayOf(out), nil
+	return resp.ArrayOf(out)
 }
 
 // scanOptions is a parsed SCAN.

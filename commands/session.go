@@ -22,12 +22,15 @@ type session struct {
 	reading call // the read being run, while call already holds the command that ended its run
 	view    view
 	run     run
+	tx      transaction
 
 	// Shown by CLIENT LIST to other connections.
 	shownLocal atomic.Bool
 	noEvict    atomic.Bool
 	noTouch    atomic.Bool
 	last       atomic.Pointer[Command]
+	queued     atomic.Int64 // commands queued by MULTI; -1 outside
+	watching   atomic.Int64 // keys
 
 	mu struct {
 		sync.Mutex
@@ -59,6 +62,7 @@ func (s *session) setLocal(local bool) {
 func (s *session) reset() {
 	s.proto = 2
 	s.setLocal(false)
+	s.tx.drop()
 	s.noEvict.Store(false)
 	s.noTouch.Store(false)
 	s.label(func(l *labels) { l.name = "" })
@@ -71,6 +75,8 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 	}
 	s := &session{id: conn.ID(), conn: conn, proto: conn.Proto()}
 	s.call.d, s.reading.d = d, d
+	s.call.tx, s.reading.tx, s.tx.s = &s.tx, &s.tx, s
+	s.queued.Store(-1)
 	conn.Session = s
 	d.mu.Lock()
 	d.mu.sessions[s.id] = s
