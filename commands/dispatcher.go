@@ -143,6 +143,9 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	c := &s.call
 	c.begin(args)
 	if err := admit(s, c); err != nil {
+		if c.row != nil && c.row.inMulti == endsMulti && !d.finish(conn, s) { // it forgets a WATCH before it, too
+			return false
+		}
 		s.run.decide(c.row, true, s.tx.refused(c.row, err))
 		return true
 	}
