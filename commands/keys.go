@@ -110,13 +110,13 @@ func globSpan(pattern string) mvcc.Span {
 }
 
 func keysReply(pattern string, found []mvcc.Record) resp.Value {
-	out := make([]resp.Value, 0, len(found))
+	kept := found[:0]
 	for _, r := range found {
-		if key := r.Key(); matchGlob(pattern, key) {
-			out = append(out, resp.Bulk(key))
+		if matchGlob(pattern, r.Key()) {
+			kept = append(kept, r)
 		}
 	}
-	return resp.ArrayOf(out)
+	return resp.ArrayBy(len(kept), func(i int) resp.Value { return resp.Bulk(kept[i].Key()) })
 }
 
 // scanOptions is a parsed SCAN.

@@ -262,12 +262,9 @@ func recordFields(r mvcc.Record, withValue bool) []resp.Value {
 	}
 }
 
+// records are made while the reply is written: of a large range only handles exist at once.
 func records(rs []mvcc.Record, withValues bool) resp.Value {
-	out := make([]resp.Value, len(rs))
-	for i, r := range rs {
-		out[i] = record(r, withValues)
-	}
-	return resp.ArrayOf(out)
+	return resp.ArrayBy(len(rs), func(i int) resp.Value { return record(rs[i], withValues) })
 }
 
 func kvRange(c *call, v *view) (resp.Value, error) {
@@ -398,12 +395,10 @@ func kvHistory(c *call, v *view) (resp.Value, error) {
 }
 
 func historyReply(found []mvcc.Record) resp.Value {
-	out := make([]resp.Value, len(found))
-	for i, r := range found {
-		fields := append(recordFields(r, true), resp.Bulk("type"), resp.Bulk(kindWords[r.Kind()]))
-		out[i] = resp.Map(fields...)
-	}
-	return resp.ArrayOf(out)
+	return resp.ArrayBy(len(found), func(i int) resp.Value {
+		kind := kindWords[found[i].Kind()]
+		return resp.Map(append(recordFields(found[i], true), resp.Bulk("type"), resp.Bulk(kind))...)
+	})
 }
 
 func kvHash(c *call, v *view) (resp.Value, error) {
