@@ -127,8 +127,8 @@ func (c *Conn) Reply(v Value) {
 	c.put(&v, c.Proto())
 }
 
-// put adds a reply, or a part of one, and writes what has gathered whenever it is much. So a reply of any size
-// takes little more memory than its tree, however slowly the client reads.
+// put adds a reply, or a part of one, and writes what has gathered whenever it is much. So a reply of any
+// size takes little more memory than its tree, however slowly the client reads.
 func (c *Conn) put(v *Value, proto int) {
 	w := c.parser.work
 	switch {

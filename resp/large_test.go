@@ -65,7 +65,8 @@ func TestMadeListIsAList(t *testing.T) {
 			t.Errorf("RESP%d: %q, want %q", proto, got, want)
 		}
 	}
-	if len(made.Elems()) != 3 || made.Elems()[2].Elems()[0].Num() != 2 || made.Num() != 0 || made.Kind() != KindArray {
-		t.Errorf("Elems = %v", made.Elems())
+	members := made.Elems()
+	if len(members) != 3 || members[2].Elems()[0].Num() != 2 || made.Num() != 0 || made.Kind() != KindArray {
+		t.Errorf("Elems = %v", members)
 	}
 }

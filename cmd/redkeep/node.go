@@ -139,6 +139,7 @@ func (n *node) serveClients() error {
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
+		MaxTxnOps:  int(s.maxTxnOps),
 		ConfigFile: s.configFile,
 	})
 	n.server = resp.NewServer(resp.Config{

@@ -129,8 +129,8 @@ func TestRandomTransactions(t *testing.T) {
 	}
 }
 
-// randomTransaction is a stretch of calls in which MULTI, EXEC and WATCH stand where they belong, mostly. Only
-// one key can be watched that may be missing: what Redis makes of one that came and went is its own.
+// randomTransaction is a stretch of calls in which MULTI, EXEC and WATCH stand where they belong, mostly. A
+// watched key is there when it is watched: what Redis makes of a missing one that came and went is its own.
 func randomTransaction(rng *rand.Rand) (calls [][]string) {
 	add := func(line string) { calls = append(calls, strings.Fields(line)) }
 	some := func(most int) {

@@ -14,8 +14,8 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/wire"
 )
 
-// largeEnv, when set, makes the test as large as the promise: 10 000 values of 100 KB. Otherwise it is a fifth
-// of that, with a fifth of the memory allowed.
+// largeEnv, when set, makes the test as large as the promise: 10 000 values of 100 KB. Otherwise it is a
+// fifth of that, with a fifth of the memory allowed.
 const largeEnv = "RKTEST_LARGE"
 
 // Five clients that read a whole large range at once do not make the server hold it five times, nor even once
