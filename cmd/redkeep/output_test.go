@@ -54,8 +54,8 @@ var cannedReplies = map[string]resp.Value{
 	"KV.TXN 0 2 3 KV.PUT a b 3 KV.PUT c d 0": txnValue(1, resp.Int(8), resp.Err("ERR key not found")),
 	"KV.HISTORY foo": resp.Array(
 		changeValue("delete", "", 9), changeValue("put", "bar", 7)),
-	"KV.HISTORY foo LIMIT 1":                 resp.Array(changeValue("put", "bar", 7)),
-	"MEMBER.LIST":                            resp.Array(memberValue(1), memberValue(2)),
+	"KV.HISTORY foo LIMIT 1": resp.Array(changeValue("put", "bar", 7)),
+	"MEMBER.LIST":            resp.Array(memberValue(1), memberValue(2)),
 }
 
 const walkthroughTxn = "KV.TXN 1 value user1 = bad 2 2 KV.RANGE user1 3 KV.PUT user1 good " +

@@ -100,7 +100,8 @@ func startEtcd(t *testing.T) string {
 	t.Helper()
 	client, peer := node.FreeAddr(t), "http://"+node.FreeAddr(t)
 	node.Launch(t, "etcd", []string{"etcd", "--data-dir", t.TempDir(),
-		"--listen-client-urls", "http://" + client, "--advertise-client-urls", "http://" + client, "--listen-peer-urls", peer,
+		"--listen-client-urls", "http://" + client, "--advertise-client-urls", "http://" + client,
+		"--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer}, nil)
 	node.Eventually(t, 30*time.Second, "etcd answers", func() error {
 		if out, code := ctl(t, "etcdctl", client, "", "get", "none"); code != 0 {
