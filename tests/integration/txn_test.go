@@ -113,7 +113,8 @@ func TestTransactionIsOneRevision(t *testing.T) {
 			first, _ := reader.Do("KV.GET", key(0)).Field("mod_revision")
 			last, _ := reader.Do("KV.GET", key(999)).Field("mod_revision")
 			if first.Text != last.Text || first.Text == "" {
-				t.Errorf("written through %s, read on %s: revisions %s and %s", n.Name, reader.Name, first.Text, last.Text)
+				t.Errorf("written through %s, read on %s: revisions %s and %s", n.Name, reader.Name, first.Text,
+					last.Text)
 			}
 		}
 	}
