@@ -8,6 +8,7 @@ import (
 // call is one command being served. A connection reuses one, so nothing may keep it.
 type call struct {
 	d    *Dispatcher
+	tx   *transaction // of the connection
 	row  *Command
 	args [][]byte // the words as sent; args[0] is the name, valid until the pipeline has been served
 
@@ -16,6 +17,13 @@ type call struct {
 	compacts bool
 	compact  mvcc.Revision
 	physical bool // the reply waits until the compacted history has left this node's memory
+
+	guardsFirst bool // as a part of a transaction: its compares see the state before the whole
+	held        int  // bytes of txn that do not stand in args
+	apart       bool // the run ends with it: its render changes how what follows is served
+	unsent      bool // txn asks and does nothing: the reply needs no quorum
+	nesting     int  // KV.TXNs around it
+	budget      int  // and what they leave it of --max-txn-ops
 }
 
 // render makes the reply of a write from its result: of the whole transaction if the command stood alone, of
@@ -27,6 +35,7 @@ func (c *call) begin(args [][]byte) {
 	c.row, c.args = nil, args
 	c.txn.Compares, c.txn.Then, c.txn.Else = c.txn.Compares[:0], c.txn.Then[:0], c.txn.Else[:0]
 	c.compacts, c.physical = false, false
+	c.guardsFirst, c.held, c.apart, c.unsent, c.nesting = false, 0, false, false, 0
 }
 
 // str returns word i without a copy; see alias.

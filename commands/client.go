@@ -170,8 +170,10 @@ func (d *Dispatcher) peers() []peer {
 func (p peer) line(now time.Time) string {
 	var l labels
 	flags, command := "N", "NULL"
+	queued, watching := int64(-1), int64(0)
 	if s := p.session; s != nil {
 		l = s.labels()
+		queued, watching = s.queued.Load(), s.watching.Load()
 		flags = s.flags()
 		if row := s.last.Load(); row != nil {
 			command = row.Name
@@ -180,10 +182,11 @@ func (p peer) line(now time.Time) string {
 	n := p.conn.Counters()
 	idle := int64(now.Sub(p.conn.LastActive()).Seconds())
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 "+
-		"multi=-1 watch=0 qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%d oll=0 omem=0 tot-mem=%d "+
+		"multi=%d watch=%d qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%d oll=0 omem=0 tot-mem=%d "+
 		"events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
 		p.conn.ID(), p.conn.RemoteAddr(), p.conn.LocalAddr(), l.name, int64(now.Sub(p.conn.Created()).Seconds()),
-		max(idle, 0), flags, n.QueryBuffer, n.QueryFree, n.OutputBuffer, n.QueryBuffer+n.QueryFree+n.OutputBuffer,
+		max(idle, 0), flags, queued, watching, n.QueryBuffer, n.QueryFree, n.OutputBuffer,
+		n.QueryBuffer+n.QueryFree+n.OutputBuffer,
 		command, p.conn.Proto(), l.libName, l.libVersion)
 }
 

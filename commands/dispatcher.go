@@ -33,6 +33,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -53,6 +54,7 @@ type Config struct {
 	ClientPort      int
 	MaxClients      int
 	MaxRequestBytes int64
+	MaxTxnOps       int // in one list of a KV.TXN or a TXN.IF block; 0: 128
 	QuotaBytes      int64
 	DataDir         string
 	ConfigFile      string
@@ -91,6 +93,9 @@ type Dispatcher struct {
 func New(cfg Config) *Dispatcher {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
+	}
+	if cfg.MaxTxnOps == 0 {
+		cfg.MaxTxnOps = 128
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -148,7 +153,10 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	c := &s.call
 	c.begin(args)
 	if err := admit(s, c); err != nil {
-		s.run.decide(c, true, err)
+		if c.row != nil && c.row.inMulti == endsMulti && !d.finish(conn, s) { // it forgets a WATCH before it, too
+			return false
+		}
+		s.run.decide(c, true, s.tx.refused(c.row, err))
 		return true
 	}
 	s.last.Store(c.row)
@@ -159,6 +167,12 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 		d.feed(s, c)
 	}
 	switch {
+	case s.tx.takes(c.row):
+		s.run.note(s.tx.take(c))
+		return true
+	case c.row.prompt:
+		s.run.settle(c, s)
+		return true
 	case c.row.plan != nil:
 		return d.write(conn, s)
 	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local && !c.row.wide:
@@ -183,8 +197,14 @@ func (d *Dispatcher) write(conn *resp.Conn, s *session) bool {
 		s.run.decide(c, false, err)
 		return true
 	}
+	if c.unsent {
+		return d.finish(conn, s) && d.replyNow(conn, s, c, render(&mvcc.Result{Succeeded: true}))
+	}
 	s.run.plan(d.engine, c, render)
-	return true
+	if c.held > 0 {
+		c.txn = mvcc.Txn{} // it is in the log's form now, and may be large
+	}
+	return !c.apart || d.finish(conn, s) && !d.left(conn, s)
 }
 
 // read puts the command into the current run of reads.
@@ -215,10 +235,21 @@ func (d *Dispatcher) answer(conn *resp.Conn, s *session) bool {
 		v = refused(err)
 	}
 	d.reply(conn, s, c.row, c.args, v, time.Since(began))
+	return !d.left(conn, s)
+}
+
+// replyNow sends a reply that took no time to find.
+func (d *Dispatcher) replyNow(conn *resp.Conn, s *session, c *call, v resp.Value) bool {
+	d.reply(conn, s, c.row, c.args, v, 0)
+	return !d.left(conn, s)
+}
+
+// left closes the connection if a command asked for that, and reports it.
+func (d *Dispatcher) left(conn *resp.Conn, s *session) bool {
 	if s.closing {
 		conn.CloseAfterReply()
 	}
-	return !s.closing
+	return s.closing
 }
 
 // reply sends one reply, in the protocol that HELLO may just have chosen, and counts it.
@@ -253,6 +284,8 @@ func (d *Dispatcher) finish(conn *resp.Conn, s *session) bool {
 		v := s.run.result(d, it)
 		if it.gated {
 			d.stats.reject(it.row, v)
+		}
+		if it.gated || it.row == nil {
 			s.send(conn, v)
 			continue
 		}

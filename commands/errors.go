@@ -44,6 +44,12 @@ const (
 	errSlowlogCount = clientError("ERR count should be greater than or equal to -1")
 	errSlowlogArity = clientError("ERR unknown subcommand or wrong number of arguments for 'get'. " +
 		"Try SLOWLOG HELP.")
+	errNotInMulti    = clientError("ERR Command not allowed inside a transaction")
+	errNestedMulti   = clientError("ERR MULTI calls can not be nested")
+	errWatchInMulti  = clientError("ERR WATCH inside MULTI is not allowed")
+	errNoMulti       = clientError("ERR EXEC without MULTI")
+	errNoDiscard     = clientError("ERR DISCARD without MULTI")
+	errExecAbort     = clientError("EXECABORT Transaction discarded because of previous errors.")
 	errConfigRewrite = clientError("ERR The server is running without a config file")
 )
 
@@ -66,6 +72,16 @@ const (
 	errFutureRev    = clientError("FUTUREREV required revision is a future revision")
 	errRevision     = clientError("ERR revision is not an integer or out of range")
 	errNegative     = clientError("ERR value is out of range, must not be negative")
+	errTxnOutside   = clientError("ERR TXN.IF and TXN.ELSE are only allowed inside MULTI")
+	errTxnLate      = clientError("ERR TXN.IF must come before the other commands of a transaction")
+	errTxnNoIf      = clientError("ERR TXN.ELSE without TXN.IF")
+	errTxnElseTwice = clientError("ERR TXN.ELSE twice in one transaction")
+	errTxnTarget    = clientError("ERR unknown target of a guard, must be version, create, mod, value or lease")
+	errTxnOperator  = clientError("ERR unknown operator of a guard, must be =, !=, < or >")
+	errTxnLock      = clientError("ERR guards on locks are not supported by this version")
+	errTxnOps       = clientError("ERR too many operations in txn request")
+	errTxnDuplicate = clientError("ERR duplicate key given in txn request")
+	errTxnDepth     = clientError("ERR transactions are nested too deep")
 	errInternal     = clientError("ERR internal error; the command was not executed")
 	errSetImmutable = "can't set immutable config"
 )
@@ -151,6 +167,14 @@ func errUnknownSub(container string, sub []byte) error {
 
 func errArity(name string) error {
 	return clientError("ERR wrong number of arguments for '" + name + "' command")
+}
+
+func errExecAborted(why error) error {
+	return clientError("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(why.Error(), "ERR "))
+}
+
+func errNotInTxn(name string) error {
+	return clientError("ERR command '" + name + "' is not allowed in KV.TXN")
 }
 
 func errExpireTime(name string) error {

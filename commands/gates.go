@@ -57,9 +57,14 @@ func gatePermitted(*session, *call) error { return nil }
 // There are no subscriptions yet.
 func gateSubscriber(*session, *call) error { return nil }
 
-// gateQueue is where a connection inside MULTI has its command queued instead of served. There is no MULTI
-// yet.
-func gateQueue(*session, *call) error { return nil }
+// gateQueue refuses inside MULTI what cannot be part of a transaction. What passes the gates is then queued
+// instead of served (transaction.take).
+func gateQueue(s *session, c *call) error {
+	if s.tx.open && c.row.Flags&FlagNoMulti != 0 {
+		return errNotInMulti
+	}
+	return nil
+}
 
 // gateWritable refuses what would grow the state while the node takes no such writes.
 func gateWritable(_ *session, c *call) error {

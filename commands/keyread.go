@@ -37,8 +37,7 @@ func (f keyRead) read(c *call, v *view) (resp.Value, error) {
 	return f(c, found)
 }
 
-// plan keeps the words, since the call is used again before its result is there. Time is this node's clock
-// when the result is rendered: the record was alive by the leader's when it was read.
+// plan keeps the words, since the call is used again before its result is there. Time is the transaction's.
 func (f keyRead) plan(c *call) render {
 	for _, at := range c.row.keys(c.args) {
 		c.do(mvcc.Op{Kind: mvcc.OpRange, Span: mvcc.KeySpan(c.str(at))})
@@ -49,7 +48,7 @@ func (f keyRead) plan(c *call) render {
 		for i := range r.Ops {
 			records[i] = found(&r.Ops[i])
 		}
-		return settle(f(later, seen{records, later.d.engine.Now()}))
+		return settle(f(later, seen{records, r.Now}))
 	}
 }
 

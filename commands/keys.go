@@ -110,13 +110,13 @@ func planKeysOf(c *call) render {
 
 // matching is the names that match the pattern of the call.
 func matching(c *call, all mvcc.RangeResult) resp.Value {
-	out := make([]resp.Value, 0, len(all.Records))
+	kept, pattern := all.Records[:0], c.str(1)
 	for _, r := range all.Records {
-		if key := r.Key(); matchGlob(c.str(1), key) {
-			out = append(out, resp.Bulk(key))
+		if matchGlob(pattern, r.Key()) {
+			kept = append(kept, r)
 		}
 	}
-	return resp.ArrayOf(out)
+	return resp.ArrayBy(len(kept), func(i int) resp.Value { return resp.Bulk(kept[i].Key()) })
 }
 
 // scanOptions is a parsed SCAN.

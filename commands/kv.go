@@ -2,7 +2,6 @@ package commands
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/resp"
@@ -17,7 +16,8 @@ var (
 var kvRows = []Command{
 	{Name: "kv.get", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "kv",
 		Since: "0.1.0", Complexity: "O(log N)", Summary: "Returns the record of a key, now or at a revision.",
-		Args: args(argKey("key"), kvAtArg, kvLocal), read: kvGet, local: kvReadsLocally},
+		Args: args(argKey("key"), kvAtArg, kvLocal), read: kvGet, planMulti: planKvGet,
+		local: kvReadsLocally},
 	{Name: "kv.range", Arity: -2, Kind: KindRead, Keys: oneKey("RO access"), Group: "kv", Since: "0.1.0",
 		Complexity: "O(log N + M) where M is the number of keys of the range.",
 		Summary:    "Returns the records of a range of keys, now or at a revision.",
@@ -28,7 +28,7 @@ var kvRows = []Command{
 			argInteger("min-mod").after("MINMOD").opt(), argInteger("max-mod").after("MAXMOD").opt(),
 			argInteger("min-create").after("MINCREATE").opt(),
 			argInteger("max-create").after("MAXCREATE").opt(), kvLocal),
-		read: kvRange, local: kvReadsLocally},
+		read: kvRange, planMulti: planKvRange, local: kvReadsLocally},
 	{Name: "kv.put", Arity: -3, Kind: KindWrite, Flags: FlagDenyOOM | FlagFast, Keys: oneKey("RW access update"),
 		Group: "kv", Since: "0.1.0", Complexity: "O(log N)", Summary: "Writes a key and returns the revision.",
 		Args: args(argKey("key"), argString("value"), argString("id").after("LEASE").opt(),
@@ -44,11 +44,12 @@ var kvRows = []Command{
 	{Name: "kv.history", Arity: -2, Kind: KindRead, Keys: oneKey("RO access"), Group: "kv", Since: "0.1.0",
 		Complexity: "O(M) where M is the number of changes returned.",
 		Summary:    "Returns the changes of a key, newest first, back to the compacted revision.",
-		Args:       args(argKey("key"), argInteger("limit").after("LIMIT").opt()), read: kvHistory},
+		Args:       args(argKey("key"), argInteger("limit").after("LIMIT").opt()), read: kvHistory,
+		planMulti: planKvHistory},
 	{Name: "kv.hash", Arity: -1, Kind: KindRead, Group: "kv", Since: "0.1.0",
 		Complexity: "O(1), or O(N) at an earlier revision.",
 		Summary:    "Returns a hash of the state, which is equal on all members at one revision.",
-		Args:       args(kvAtArg), read: kvHash},
+		Args:       args(kvAtArg), read: kvHash, planMulti: planKvHash},
 }
 
 // kvOption is one option word of the KV family; a set of them says which a command takes.
@@ -191,12 +192,8 @@ func (o *kvOptions) leaseID(w *words) error {
 	if err != nil {
 		return err
 	}
-	id, err := strconv.ParseUint(string(word), 16, 64)
-	if err != nil || len(word) > 16 {
-		return errLeaseID
-	}
-	o.lease = mvcc.LeaseID(id)
-	return nil
+	o.lease, err = parseLease(word)
+	return err
 }
 
 // span is the range that begins at word i.
@@ -265,12 +262,9 @@ func recordFields(r mvcc.Record, withValue bool) []resp.Value {
 	}
 }
 
+// records are made while the reply is written: of a large range only handles exist at once.
 func records(rs []mvcc.Record, withValues bool) resp.Value {
-	out := make([]resp.Value, len(rs))
-	for i, r := range rs {
-		out[i] = record(r, withValues)
-	}
-	return resp.ArrayOf(out)
+	return resp.ArrayBy(len(rs), func(i int) resp.Value { return record(rs[i], withValues) })
 }
 
 func kvRange(c *call, v *view) (resp.Value, error) {
@@ -282,12 +276,16 @@ func kvRange(c *call, v *view) (resp.Value, error) {
 	if err != nil {
 		return resp.Value{}, opError(err)
 	}
+	return rangeReply(&found, !o.has(kvKeysOnly)), nil
+}
+
+func rangeReply(found *mvcc.RangeResult, withValues bool) resp.Value {
 	return resp.Map(
 		resp.Bulk("revision"), resp.Int(int64(found.Revision)),
 		resp.Bulk("more"), yes(found.More),
 		resp.Bulk("count"), resp.Int(found.Count),
-		resp.Bulk("kvs"), records(found.Records, !o.has(kvKeysOnly)),
-	), nil
+		resp.Bulk("kvs"), records(found.Records, withValues),
+	)
 }
 
 // yes is a truth value: 1 or 0 in both protocols.
@@ -393,12 +391,14 @@ func kvHistory(c *call, v *view) (resp.Value, error) {
 	if err != nil {
 		return resp.Value{}, opError(err)
 	}
-	out := make([]resp.Value, len(found))
-	for i, r := range found {
-		fields := append(recordFields(r, true), resp.Bulk("type"), resp.Bulk(kindWords[r.Kind()]))
-		out[i] = resp.Map(fields...)
-	}
-	return resp.ArrayOf(out), nil
+	return historyReply(found), nil
+}
+
+func historyReply(found []mvcc.Record) resp.Value {
+	return resp.ArrayBy(len(found), func(i int) resp.Value {
+		kind := kindWords[found[i].Kind()]
+		return resp.Map(append(recordFields(found[i], true), resp.Bulk("type"), resp.Bulk(kind))...)
+	})
 }
 
 func kvHash(c *call, v *view) (resp.Value, error) {
@@ -413,9 +413,5 @@ func kvHash(c *call, v *view) (resp.Value, error) {
 			return resp.Value{}, opError(err)
 		}
 	}
-	return resp.Map(
-		resp.Bulk("revision"), resp.Int(int64(rev)),
-		resp.Bulk("compact_revision"), resp.Int(int64(v.store.CompactRevision())),
-		resp.Bulk("hash"), resp.Bulk(fmt.Sprintf("%016x", hash)),
-	), nil
+	return hashReply(rev, v.store.CompactRevision(), hash), nil
 }

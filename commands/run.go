@@ -9,7 +9,7 @@ import (
 
 // item is one command of a run that waits for its reply.
 type item struct {
-	row     *Command // nil: not even a known command
+	row     *Command // nil: not even a known command, or one that is only queued
 	gated   bool     // a gate refused it
 	decided bool     // reply holds the reply
 	reply   resp.Value
@@ -61,9 +61,23 @@ func (r *run) decide(c *call, gated bool, err error) {
 	r.items = append(r.items, item{row: c.row, args: c.args, gated: gated, decided: true, reply: refused(err)})
 }
 
+// note adds a reply that answers no command yet: QUEUED, or why not.
+func (r *run) note(v resp.Value) {
+	r.items = append(r.items, item{decided: true, reply: v})
+}
+
+// settle adds a prompt command's reply.
+func (r *run) settle(c *call, s *session) {
+	v, err := c.row.session(c, s)
+	if err != nil {
+		v = refused(err)
+	}
+	r.items = append(r.items, item{row: c.row, args: c.args, decided: true, reply: v})
+}
+
 // plan adds the planned command to the submission being filled.
 func (r *run) plan(e *raftfsm.Engine, c *call, render render) {
-	size := 0
+	size := c.held
 	for _, a := range c.args {
 		size += len(a)
 	}

@@ -23,6 +23,7 @@ type session struct {
 	reading call // the read being run, while call already holds the command that ended its run
 	view    view
 	run     run
+	tx      transaction
 
 	muted   muting        // CLIENT REPLY
 	written cluster.Index // the log holds all writes of this connection up to here
@@ -34,6 +35,8 @@ type session struct {
 	noEvict    atomic.Bool
 	noTouch    atomic.Bool
 	last       atomic.Pointer[Command]
+	queued     atomic.Int64 // commands queued by MULTI; -1 outside
+	watching   atomic.Int64 // keys
 
 	mu struct {
 		sync.Mutex
@@ -66,6 +69,7 @@ func (s *session) reset() {
 	s.proto = 2
 	s.muted = replyAll
 	s.setLocal(false)
+	s.tx.drop()
 	s.noEvict.Store(false)
 	s.noTouch.Store(false)
 	s.label(func(l *labels) { l.name = "" })
@@ -78,6 +82,8 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 	}
 	s := &session{id: conn.ID(), conn: conn, proto: conn.Proto()}
 	s.call.d, s.reading.d = d, d
+	s.call.tx, s.reading.tx, s.tx.s = &s.tx, &s.tx, s
+	s.queued.Store(-1)
 	conn.Session = s
 	d.mu.Lock()
 	d.mu.sessions[s.id] = s

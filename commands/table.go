@@ -37,10 +37,11 @@ const (
 	FlagNoAuth  // allowed before authentication
 	FlagNoMulti // refused inside MULTI
 	FlagAllowBusy
+	FlagSkipSlowlog
 )
 
 var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "noscript", "loading", "stale", "asking",
-	"fast", "no_auth", "no_multi", "allow_busy"}
+	"fast", "no_auth", "no_multi", "allow_busy", "skip_slowlog"}
 
 // Categories are ACL categories. Those that follow from flags and group are added when the table is built.
 type Categories uint32
@@ -58,10 +59,11 @@ const (
 	CatKV
 	CatCluster
 	CatBitmap
+	CatTransaction
 )
 
 var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "fast", "slow", "dangerous",
-	"connection", "kv", "cluster", "bitmap"}
+	"connection", "kv", "cluster", "bitmap", "transaction"}
 
 // Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative Last
 // counts from the end. The zero Keys means no key. Access is what COMMAND tells of the use made of them.
@@ -91,12 +93,17 @@ type Command struct {
 	Args       []Arg
 	Subs       []Command
 
-	plan     func(c *call) (render, error)
-	read     func(c *call, v *view) (resp.Value, error)
-	planRead func(c *call) render // KindRead: the same read as part of a request, if it can be one
-	session  func(c *call, s *session) (resp.Value, error)
-	local    func(c *call) bool                 // KindRead: whether these arguments ask for no barrier
-	accessOf func(args [][]byte) (words string) // key access when it depends on the arguments
+	plan      func(c *call) (render, error)
+	read      func(c *call, v *view) (resp.Value, error)
+	planRead  func(c *call) render // KindRead: the same read as part of a request, if it can be one
+	session   func(c *call, s *session) (resp.Value, error)
+	planMulti func(c *call) (render, error)      // KindRead: what it is inside MULTI, if planRead does not say
+	queue     func(b *block, q *queued) error    // what else may refuse it a place inside MULTI
+	inMulti   inMulti                            // what becomes of it inside MULTI
+	prompt    bool                               // KindSession: its reply needs nothing that is under way
+	plain     bool                               // no flags and categories follow from Kind
+	local     func(c *call) bool                 // KindRead: whether these arguments ask for no barrier
+	accessOf  func(args [][]byte) (words string) // key access when it depends on the arguments
 
 	// As session, but may wait.
 	block func(c *call, s *session, wait waiting) (resp.Value, error)
@@ -120,7 +127,7 @@ type Table struct {
 func families() [][]Command {
 	return [][]Command{
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
-		stringRows, keyRows, expiryRows, kvRows, clusterRows,
+		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, clusterRows,
 		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
 	}
 }
@@ -166,11 +173,12 @@ func (t *Table) add(row *Command) {
 // complete fills in what follows from other columns.
 func (row *Command) complete() {
 	row.stats = &rowStats{}
-	switch row.Kind {
-	case KindWrite:
+	switch {
+	case row.plain:
+	case row.Kind == KindWrite:
 		row.Flags |= FlagWrite
 		row.Categories |= CatWrite
-	case KindRead:
+	case row.Kind == KindRead:
 		row.Flags |= FlagReadonly
 		row.Categories |= CatRead
 	}
@@ -189,7 +197,7 @@ func (row *Command) complete() {
 
 var groupCategories = map[string]Categories{
 	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV,
-	"bitmap": CatBitmap,
+	"bitmap": CatBitmap, "transactions": CatTransaction,
 }
 
 // Rows returns the top-level rows sorted by name. The caller must not change them.

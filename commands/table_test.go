@@ -61,7 +61,7 @@ func checkHandler(t *testing.T, row *Command) {
 		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
 	case row.planRead != nil && row.read == nil, row.wide && row.planRead == nil:
 		t.Errorf("%s: only a read can be planned as one", row.Name)
-	case row.Kind == KindRead && row.planRead == nil && row.Group != "kv":
+	case row.Kind == KindRead && row.planRead == nil && row.planMulti == nil && row.inMulti == queuedInMulti:
 		t.Errorf("%s: a transaction could not hold it", row.Name)
 	case row.local != nil && row.Kind != KindRead:
 		t.Errorf("%s: only a read can be local", row.Name)
@@ -80,7 +80,7 @@ func checkKeys(t *testing.T, row *Command) {
 		t.Errorf("%s: incomplete key specification", row.Name)
 	}
 	if row.Keys.First == 0 && len(row.Subs) == 0 && row.Kind == KindWrite &&
-		row.Categories&CatDangerous == 0 {
+		row.Categories&(CatDangerous|CatTransaction) == 0 { // a transaction's keys stand in its commands
 		t.Errorf("%s writes without a key and is not marked dangerous", row.Name)
 	}
 }

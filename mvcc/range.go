@@ -57,7 +57,9 @@ func (s *Store) shortRange(
 // past their deadline in walking order, and it meets all of its span whatever its limit, as it counts
 // them. It does so on members that do not want the result, too.
 func (b *Batch) rangeOp(op *Op, r *OpResult) {
-	if b.quiet && b.st.count.expiring == 0 {
+	if b.st.count.expiring == 0 && (b.quiet || op.countsAll()) {
+		// Nothing can expire, so there is nothing to meet; and the number of all keys is known.
+		r.Range.Count, r.Range.Revision = b.st.count.keys, b.seen()
 		return
 	}
 	k := collector{o: &op.Range, res: r.Range}
@@ -71,6 +73,11 @@ func (b *Batch) rangeOp(op *Op, r *OpResult) {
 	if !b.quiet {
 		r.Range = k.finish()
 	}
+}
+
+// countsAll reports whether the operation asks for no more than the number of all keys.
+func (op *Op) countsAll() bool {
+	return op.Range.CountOnly && op.Span.Kind == SpanFrom && op.Span.From == ""
 }
 
 // collector gathers a range's records from the keys it is given in walking order.

@@ -73,7 +73,7 @@ func (b *Batch) Txn(t *Txn, res *Result) {
 	b.run(t, ok, res)
 	b.finish()
 	if res != nil {
-		res.Revision = b.Revision()
+		res.Revision, res.Now = b.Revision(), b.now
 	}
 }
 
@@ -170,7 +170,7 @@ func (b *Batch) nested(op *Op, r *OpResult) {
 	}
 	r.Txn = new(Result)
 	b.run(op.Txn, ok, r.Txn)
-	r.Txn.Revision = b.seen()
+	r.Txn.Revision, r.Txn.Now = b.seen(), b.now
 }
 
 func (b *Batch) put(op *Op, r *OpResult) {

@@ -212,7 +212,8 @@ type OpResult struct {
 // Result is what a transaction answers. Ops has one element per operation of the branch taken.
 type Result struct {
 	Succeeded bool
-	Revision  Revision // of the store after the transaction
+	Revision  Revision  // of the store after the transaction
+	Now       UnixMilli // the stamped time that decided what has expired
 	Ops       []OpResult
 }
 

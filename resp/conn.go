@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // Conn is one client connection.
@@ -123,10 +124,30 @@ func (c *Conn) Reply(v Value) {
 	if c.gone {
 		return
 	}
+	c.put(&v, c.Proto())
+}
+
+// put adds a reply, or a part of one, and writes what has gathered whenever it is much. So a reply of any
+// size takes little more memory than its tree, however slowly the client reads.
+func (c *Conn) put(v *Value, proto int) {
 	w := c.parser.work
-	w.out = v.Append(w.out, c.Proto())
+	switch {
+	case v.isAggregate():
+		w.out = appendHeader(w.out, v.aggregateMark(proto), v.aggregateLen(proto))
+		for i := 0; i < v.count() && !c.gone; i++ {
+			member := v.member(i)
+			c.put(&member, proto)
+		}
+	case v.kind == KindBulk && len(v.text) > flushAbove:
+		w.out = appendHeader(w.out, '$', len(v.text))
+		c.writeOut()
+		c.writeAll(unsafe.Slice(unsafe.StringData(v.text), len(v.text))) // Write only reads
+		w.out = append(w.out, '\r', '\n')
+	default:
+		w.out = v.Append(w.out, proto)
+	}
 	if len(w.out) > flushAbove {
-		c.flush()
+		c.writeOut()
 	}
 }
 

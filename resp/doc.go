@@ -25,9 +25,9 @@
 // Pushes. Messages from other goroutines to a client (pub/sub, watches) are not built yet; Push values are.
 // Their place is a bounded queue in Conn with its own mutex, filled by the publisher without blocking
 // (overflow is the publisher's to decide), and emptied into workspace.out by flush in loop.go, between
-// replies and never inside one. A connection at rest has no workspace and is blocked in fill; so the first
-// push to an empty queue must hand the write to a goroutine that the connection owns, with one mutex around
-// write for it and flush.
+// replies and never inside one (writeOut, which flush calls, also writes the beginning of a long reply). A
+// connection at rest has no workspace and is blocked in fill; so the first push to an empty queue must hand
+// the write to a goroutine that the connection owns, with one mutex around write for it and flush.
 //
 // Refused here: commands, authentication rules (only the size limits that depend on it), sub-protocols
 // other than RESP, writing to a client from anywhere but its goroutine, waiting for a slow client beyond

@@ -41,8 +41,8 @@ func appendNull(b []byte, proto int, resp2 string) []byte {
 
 func (v Value) appendAggregate(b []byte, proto int) []byte {
 	b = appendHeader(b, v.aggregateMark(proto), v.aggregateLen(proto))
-	for i := range v.elems {
-		b = v.elems[i].Append(b, proto)
+	for i := range v.count() {
+		b = v.member(i).Append(b, proto)
 	}
 	return b
 }
@@ -65,9 +65,9 @@ func (v Value) aggregateMark(proto int) byte {
 
 func (v Value) aggregateLen(proto int) int {
 	if v.kind == KindMap && proto >= 3 {
-		return len(v.elems) / 2
+		return v.count() / 2
 	}
-	return len(v.elems)
+	return v.count()
 }
 
 // appendTyped writes the leaves that only RESP3 has a type for; RESP2 gets the nearest older one.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ const patience = 20 * time.Second
 // blocks until release is closed and answers whether the client was still there.
 type script struct {
 	release chan struct{}
+	made    atomic.Int64 // members of MANY
 	mu      struct {
 		sync.Mutex
 		served  []string // every command in order
@@ -68,6 +70,8 @@ func (s *script) one(c *Conn, cmd Command) {
 	case "BIG":
 		n, _ := strconv.Atoi(string(cmd.Args[1]))
 		c.Reply(Bulk(strings.Repeat("x", n)))
+	case "MANY":
+		s.many(c, cmd)
 	case "BOOM":
 		panic("boom")
 	case "WAIT":
@@ -75,6 +79,17 @@ func (s *script) one(c *Conn, cmd Command) {
 	default:
 		c.Reply(Err("ERR unknown command '" + string(cmd.Args[0]) + "'"))
 	}
+}
+
+// many answers MANY n size: n strings of so many bytes, one after the other.
+func (s *script) many(c *Conn, cmd Command) {
+	n, _ := strconv.Atoi(string(cmd.Args[1]))
+	size, _ := strconv.Atoi(string(cmd.Args[2]))
+	text := strings.Repeat("m", size)
+	c.Reply(Array(Int(1), Map(Bulk("list"), ArrayBy(n, func(int) Value {
+		s.made.Add(1)
+		return Bulk(text)
+	})), Int(2)))
 }
 
 func (s *script) wait(c *Conn) {

@@ -21,9 +21,9 @@ import (
 //  1. One goroutine per connection reads, serves and writes. Nothing is read while replies are unwritten,
 //     so a client that does not read stops being read, and is cut after the write timeout.
 //  2. Commands before a breach of protocol are served and answered before the breach is.
-//  3. Memory of an active connection: one workspace, at most flushAbove plus one reply of output. At rest:
-//     no buffer on a plain socket, a small one under TLS, which cannot say that bytes are there without
-//     reading.
+//  3. Memory of an active connection: one workspace, and of output about flushAbove: a long reply is written
+//     while it is made, a long string from where it is (Conn.put). At rest: no buffer on a plain socket, a
+//     small one under TLS, which cannot say that bytes are there without reading.
 //  4. handler.Closed is called exactly once, after the last ServePipeline has returned.
 //
 // Rejected. A writer goroutine per connection: two stacks and a hand-over per batch for nothing while
@@ -200,23 +200,32 @@ func (c *Conn) refuse(err error) {
 	c.linger()
 }
 
-// flush writes what has gathered. After a failure the connection is gone.
+// flush writes the replies that have gathered. It is only called between replies.
 func (c *Conn) flush() {
-	w := c.parser.work
-	if w == nil || len(w.out) == 0 {
-		return
+	if w := c.parser.work; w != nil && len(w.out) > 0 {
+		c.writeOut()
 	}
-	for rest := w.out; len(rest) > 0 && !c.gone; {
+}
+
+// writeOut writes what has gathered, which may end inside a reply. After a failure the connection is gone.
+func (c *Conn) writeOut() {
+	w := c.parser.work
+	c.writeAll(w.out)
+	if cap(w.out) > 2*flushAbove {
+		w.out = nil
+	}
+	w.out = w.out[:0]
+}
+
+// writeAll writes in chunks, each with a deadline of its own.
+func (c *Conn) writeAll(rest []byte) {
+	for len(rest) > 0 && !c.gone {
 		c.output.Store(int64(len(rest)))
 		chunk := rest[:min(len(rest), writeChunk)]
 		c.write(chunk)
 		rest = rest[len(chunk):]
 	}
 	c.output.Store(0)
-	if cap(w.out) > 2*flushAbove {
-		w.out = nil
-	}
-	w.out = w.out[:0]
 }
 
 func (c *Conn) write(b []byte) {

@@ -30,7 +30,8 @@ const (
 type Value struct {
 	text  string
 	elems []Value
-	num   int64 // KindInt: the number; KindBool: 0 or 1; KindDouble: its bits
+	made  func(i int) Value // KindArray: makes the members, num of them, in place of elems
+	num   int64             // KindInt: the number; KindBool: 0 or 1; KindDouble: its bits
 	kind  Kind
 }
 
@@ -67,6 +68,13 @@ func Array(vs ...Value) Value { return Value{kind: KindArray, elems: vs} }
 
 // ArrayOf is a list that keeps vs itself, which the caller must not change afterwards.
 func ArrayOf(vs []Value) Value { return Value{kind: KindArray, elems: vs} }
+
+// ArrayBy is a list of n values that are made one at a time while the list is written, for lists whose tree
+// would be large. made is called on the connection's goroutine, once for each i, in order, and may not block;
+// what it refers to must stay as it is until the reply is written.
+func ArrayBy(n int, made func(i int) Value) Value {
+	return Value{kind: KindArray, num: int64(n), made: made}
+}
 
 // Map is key, value, key, value...; RESP2 sees the flat list. An odd count is a programming mistake.
 func Map(kv ...Value) Value {
@@ -110,7 +118,7 @@ func (v Value) Text() string { return v.text }
 
 // Num is the number of an Int, and 1 or 0 for a Bool; 0 for the others.
 func (v Value) Num() int64 {
-	if v.kind == KindDouble {
+	if v.kind == KindDouble || v.made != nil {
 		return 0
 	}
 	return v.num
@@ -125,4 +133,33 @@ func (v Value) Float() float64 {
 }
 
 // Elems are the members of a list, map, set or push; the caller must not change them.
-func (v Value) Elems() []Value { return v.elems }
+func (v Value) Elems() []Value {
+	if v.made == nil {
+		return v.elems
+	}
+	elems := make([]Value, v.num)
+	for i := range elems {
+		elems[i] = v.made(i)
+	}
+	return elems
+}
+
+// count is the number of members.
+func (v *Value) count() int {
+	if v.made != nil {
+		return int(v.num)
+	}
+	return len(v.elems)
+}
+
+// member is one of them.
+func (v *Value) member(i int) Value {
+	if v.made != nil {
+		return v.made(i)
+	}
+	return v.elems[i]
+}
+
+func (v *Value) isAggregate() bool {
+	return v.kind == KindArray || v.kind == KindMap || v.kind == KindSet || v.kind == KindPush
+}

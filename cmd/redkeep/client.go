@@ -66,7 +66,7 @@ func (c *client) prepare(cmd *cobra.Command, environ []string) error {
 	case !slices.Contains([]string{formatSimple, formatJSON, formatTable, formatFields}, c.format):
 		return badArgsf("unsupported output format %q; use simple, json, table or fields", c.format)
 	case c.format == formatTable && cmd.Annotations["table"] == "no":
-		return badArgsf("table not supported as output format")
+		return badFeaturef("table not supported as output format")
 	case len(c.endpoints) == 0:
 		return badArgsf("--endpoints names no node")
 	case c.timeout <= 0:

@@ -55,6 +55,11 @@ func newGet(c *client) *cobra.Command {
 With range_end: every key from key up to, but without, range_end.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.get(cmd.Context(), o, args) },
 	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (o *getOptions) flags(cmd *cobra.Command) {
 	o.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.consistency, "consistency", "l", "l: linearizable; s: serializable, what this node has now")
@@ -69,7 +74,6 @@ With range_end: every key from key up to, but without, range_end.`,
 	f.BoolVar(&o.keysOnly, "keys-only", false, "leave out the values")
 	f.BoolVar(&o.countOnly, "count-only", false, "only the number of keys")
 	f.BoolVar(&o.valuesOnly, "print-value-only", false, "only the values, in the simple output format")
-	return cmd
 }
 
 // args returns the whole KV.RANGE command.
@@ -111,7 +115,7 @@ func (o *getOptions) appendOrder(args []any) ([]any, error) {
 	case "DESCEND":
 		args = append(args, "DESC")
 	default:
-		return nil, badArgsf("bad sort order %v", o.order)
+		return nil, badFeaturef("bad sort order %v", o.order)
 	}
 	if o.sortBy != "" {
 		targets := map[string]string{
@@ -119,7 +123,7 @@ func (o *getOptions) appendOrder(args []any) ([]any, error) {
 		}
 		target, ok := targets[strings.ToUpper(o.sortBy)]
 		if !ok {
-			return nil, badArgsf("bad sort target %v", o.sortBy)
+			return nil, badFeaturef("bad sort target %v", o.sortBy)
 		}
 		args = append(args, "SORT", target)
 	}
@@ -129,7 +133,7 @@ func (o *getOptions) appendOrder(args []any) ([]any, error) {
 	case "s":
 		return append(args, "SERIALIZABLE"), nil
 	default:
-		return nil, badArgsf("unknown consistency flag %q", o.consistency)
+		return nil, badFeaturef("unknown consistency flag %q", o.consistency)
 	}
 }
 
@@ -142,16 +146,23 @@ func (c *client) get(ctx context.Context, o getOptions, keys []string) error {
 	if err != nil {
 		return err
 	}
-	f, err := fieldsOf(raw)
+	r, err := rangeReplyOf(raw, h, o)
 	if err != nil {
 		return err
 	}
-	r := rangeReply{More: f.yes("more"), Count: f.num("count"), options: o, Header: h}
-	r.Header.Revision = f.num("revision")
-	if r.Kvs, err = recordsOf(f.list("kvs")); err != nil {
-		return err
-	}
 	return c.print(r)
+}
+
+// rangeReplyOf reads KV.RANGE's reply; the revision in it is the header's.
+func rangeReplyOf(raw any, h header, o getOptions) (r rangeReply, err error) {
+	f, err := fieldsOf(raw)
+	if err != nil {
+		return r, err
+	}
+	r = rangeReply{More: f.yes("more"), Count: f.num("count"), options: o, Header: h}
+	r.Header.Revision = f.num("revision")
+	r.Kvs, err = recordsOf(f.list("kvs"))
+	return r, err
 }
 
 type rangeReply struct {

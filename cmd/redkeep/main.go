@@ -11,9 +11,11 @@ import (
 
 // Exit codes, etcdctl's.
 const (
-	exitOK      = 0
-	exitFailure = 1
-	exitBadArgs = 128
+	exitOK         = 0
+	exitFailure    = 1
+	exitBadInput   = 3
+	exitBadFeature = 4
+	exitBadArgs    = 128
 )
 
 // version is set at link time: -X main.version=v1.2.3.
@@ -37,6 +39,13 @@ func (e badArgs) Unwrap() error { return e.error }
 
 func badArgsf(format string, args ...any) error { return badArgs{fmt.Errorf(format, args...)} }
 
+// badFeature marks a value of a flag that names nothing there is: exit code 4.
+type badFeature struct{ error }
+
+func (e badFeature) Unwrap() error { return e.error }
+
+func badFeaturef(format string, args ...any) error { return badFeature{fmt.Errorf(format, args...)} }
+
 // errReported ends a verb with exit code 1 after it has written its own lines to stderr.
 var errReported = errors.New("reported")
 
@@ -53,6 +62,14 @@ func run(args []string, io streams, environ []string) int {
 	}
 	if !errors.Is(err, errReported) {
 		fmt.Fprintln(io.err, "Error:", err)
+	}
+	var feature badFeature
+	if errors.As(err, &feature) {
+		return exitBadFeature
+	}
+	var input badInput
+	if errors.As(err, &input) {
+		return exitBadInput
 	}
 	var bad badArgs
 	if errors.As(err, &bad) {
@@ -87,7 +104,7 @@ func newRoot(io streams, environ []string) *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "node", Title: "The node:"}, &cobra.Group{ID: "keys", Title: "Keys:"},
 		&cobra.Group{ID: "cluster", Title: "The cluster:"}, &cobra.Group{ID: "tools", Title: "Tools:"})
 	addVerbs(root, "node", newServer(io, environ))
-	addVerbs(root, "keys", newPut(c), newGet(c), newDel(c), newCompact(c))
+	addVerbs(root, "keys", newPut(c), newGet(c), newDel(c), newTxn(c), newHistory(c), newCompact(c))
 	addVerbs(root, "cluster", newEndpoint(c), newMember(c))
 	addVerbs(root, "tools", newBench(c), newVersion(c), newDocs(c))
 	root.SetHelpCommandGroupID("tools")

@@ -141,7 +141,8 @@ func (n *node) serveClients() error {
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
-		ConfigFile: s.configFile, Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
+		MaxTxnOps: int(s.maxTxnOps), ConfigFile: s.configFile,
+		Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),

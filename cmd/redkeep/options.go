@@ -27,6 +27,7 @@ type settings struct {
 	maxRequestBytes, quotaBytes     int64
 	historyBytes, snapshotBytes     int64
 	diskReserveBytes, maxClients    int64
+	maxTxnOps                       int64
 }
 
 // option is one row of the table below: a setting of the server under its only name. The flag is --name, the
@@ -77,6 +78,9 @@ var options = []option{
 		setSize(func(s *settings) *int64 { return &s.maxRequestBytes }, 64<<10, 32<<20)},
 	{"max-clients", "10000", "number", groupLimits, "connections at a time",
 		setNumber(func(s *settings) *int64 { return &s.maxClients }, 1, 1_000_000)},
+	{"max-txn-ops", "128", "number", groupLimits,
+		"guards, and commands of one branch, in a transaction with KV.TXN or TXN.IF",
+		setNumber(func(s *settings) *int64 { return &s.maxTxnOps }, 1, 1_000_000)},
 	{"quota-bytes", "2GiB", "size", groupLimits, "state above which writes that grow it get OOM",
 		setSize(func(s *settings) *int64 { return &s.quotaBytes }, 1<<20, 1<<40)},
 	{"history-bytes", "256MiB", "size", groupLimits, "superseded records kept for reads of the past",

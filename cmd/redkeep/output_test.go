@@ -45,7 +45,35 @@ var cannedReplies = map[string]resp.Value{
 	"KV.GET health":         resp.Null(),
 	"KV.HASH": resp.Map(resp.Bulk("revision"), resp.Int(7), resp.Bulk("compact_revision"), resp.Int(5),
 		resp.Bulk("hash"), resp.Bulk("00c0ffee00c0ffee")),
-	"MEMBER.LIST": resp.Array(memberValue(1), memberValue(2)),
+	walkthroughTxn: txnValue(1, rangeValue(1, recordValue("user1", "bad", 2)), resp.Int(8)),
+	everythingTxn: txnValue(1, rangeValue(0),
+		resp.Map(resp.Bulk("revision"), resp.Int(8), resp.Bulk("prev"), recordValue("k 1", "old", 3)), resp.Int(8),
+		resp.Map(resp.Bulk("revision"), resp.Int(8), resp.Bulk("deleted"), resp.Int(1), resp.Bulk("prevs"),
+			resp.Array(recordValue("b", "x", 4)))),
+	"KV.TXN 0 1 3 KV.PUT a b 1 2 KV.RANGE a": txnValue(0, rangeValue(0)),
+	"KV.TXN 0 2 3 KV.PUT a b 3 KV.PUT c d 0": txnValue(1, resp.Int(8), resp.Err("ERR key not found")),
+	"KV.HISTORY foo": resp.Array(
+		changeValue("delete", "", 9), changeValue("put", "bar", 7)),
+	"KV.HISTORY foo LIMIT 1": resp.Array(changeValue("put", "bar", 7)),
+	"MEMBER.LIST":            resp.Array(memberValue(1), memberValue(2)),
+}
+
+const walkthroughTxn = "KV.TXN 1 value user1 = bad 2 2 KV.RANGE user1 3 KV.PUT user1 good " +
+	"1 3 KV.PUT user1 2222"
+
+const everythingTxn = "KV.TXN 4 mod a b > 1 version \x00 != 2 create k < 3 lease k = ab " +
+	"4 11 KV.RANGE k PREFIX AT 3 LIMIT 2 KEYSONLY DESC SORT mod " +
+	"6 KV.PUT k 1 v \"2\" LEASE 00000000000000ab PREV " +
+	"5 KV.PUT k  IGNOREVALUE IGNORELEASE 5 KV.DEL a TO z PREV 0"
+
+func txnValue(succeeded int64, responses ...resp.Value) resp.Value {
+	return resp.Map(resp.Bulk("succeeded"), resp.Int(succeeded), resp.Bulk("revision"), resp.Int(8),
+		resp.Bulk("responses"), resp.ArrayOf(responses))
+}
+
+func changeValue(kind, value string, rev int64) resp.Value {
+	fields := recordValue("foo", value, rev).Elems()
+	return resp.Map(append(fields, resp.Bulk("type"), resp.Bulk(kind))...)
 }
 
 func recordValue(key, value string, rev int64) resp.Value {

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 )
 
 type putOptions struct {
 	prevKV, ignoreValue, ignoreLease bool
+	lease                            string
 }
 
 func newPut(c *client) *cobra.Command {
@@ -21,10 +24,15 @@ func newPut(c *client) *cobra.Command {
 A value that begins with a dash goes after "--": redkeep put key -- -1`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.put(cmd.Context(), o, args) },
 	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (o *putOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.lease, "lease", "0", "attach the key to this lease (hexadecimal); 0 for none")
 	cmd.Flags().BoolVar(&o.prevKV, "prev-kv", false, "print the key and value it had before")
 	cmd.Flags().BoolVar(&o.ignoreValue, "ignore-value", false, "keep the value it has")
 	cmd.Flags().BoolVar(&o.ignoreLease, "ignore-lease", false, "keep the lease it has")
-	return cmd
 }
 
 // args returns the whole KV.PUT command.
@@ -46,6 +54,13 @@ func (o *putOptions) args(given []string, stdin io.Reader) ([]any, error) {
 		return nil, badArgsf("put command needs 1 argument and input from stdin or 2 arguments")
 	}
 	args := []any{"KV.PUT", given[0], value}
+	id, err := strconv.ParseUint(o.lease, 16, 64)
+	switch {
+	case err != nil:
+		return nil, badArgsf("bad lease ID (%w), expecting ID in Hex", err)
+	case id != 0:
+		args = append(args, "LEASE", fmt.Sprintf("%016x", id))
+	}
 	if o.prevKV {
 		args = append(args, "PREV")
 	}
@@ -67,24 +82,31 @@ func (c *client) put(ctx context.Context, o putOptions, given []string) error {
 	if err != nil {
 		return err
 	}
-	r := putReply{Header: h}
-	if !o.prevKV {
-		r.Header.Revision, _ = raw.(int64)
-		return c.print(r)
-	}
-	f, err := fieldsOf(raw)
+	r, err := putReplyOf(raw, h, o)
 	if err != nil {
 		return err
 	}
-	r.Header.Revision = f.num("revision")
-	if f["prev"] != nil {
-		kv, err := recordOf(f["prev"])
-		if err != nil {
-			return err
-		}
-		r.PrevKV = &kv
-	}
 	return c.print(r)
+}
+
+// putReplyOf reads KV.PUT's reply; the revision in it is the header's.
+func putReplyOf(raw any, h header, o putOptions) (putReply, error) {
+	r := putReply{Header: h}
+	if !o.prevKV {
+		r.Header.Revision, _ = raw.(int64)
+		return r, nil
+	}
+	f, err := fieldsOf(raw)
+	if err != nil {
+		return r, err
+	}
+	r.Header.Revision = f.num("revision")
+	if f["prev"] == nil {
+		return r, nil
+	}
+	kv, err := recordOf(f["prev"])
+	r.PrevKV = &kv
+	return r, err
 }
 
 type putReply struct {

@@ -23,6 +23,9 @@ func measureSingle(c config, ps *processes, t *table) error {
 	if err := memoryAndRestart(c, redkeep, t); err != nil {
 		return err
 	}
+	if err := walkRedkeep(c, redkeep, t); err != nil {
+		return err
+	}
 	if err := redkeepStalls(c, redkeep, t); err != nil {
 		return err
 	}
@@ -94,6 +97,11 @@ type stalls struct {
 	wg     sync.WaitGroup
 	errs   chan error
 	hangUp func()
+
+	mu struct {
+		sync.Mutex
+		all []time.Duration
+	}
 }
 
 func startWriters(s *system, clients, keys int) (*stalls, error) {
@@ -105,13 +113,20 @@ func startWriters(s *system, clients, keys int) (*stalls, error) {
 	for i, c := range conns {
 		st.wg.Go(func() {
 			rng := rand.New(rand.NewPCG(5, uint64(i)))
+			var took []time.Duration
+			defer func() {
+				st.mu.Lock()
+				st.mu.all = append(st.mu.all, took...)
+				st.mu.Unlock()
+			}()
 			for !st.stop.Load() {
 				from := time.Now()
 				if err := c.set(keyName(rng.IntN(keys)), randomValue(rng)); err != nil {
 					st.errs <- err
 					return
 				}
-				st.note(time.Since(from))
+				took = append(took, time.Since(from))
+				st.note(took[len(took)-1])
 			}
 		})
 	}

@@ -43,6 +43,7 @@ func scenarios(c config) []scenario {
 		{"GET, 64 clients", 64, true, true, getOne},
 		{"SET, 64 clients × 16 pipelined", 64, true, false, setSixteen},
 	}
+	all = append(all, txnScenarios...)
 	if c.wide {
 		all = append(all, scenario{"SET, 512 clients", 512, true, true, setOne},
 			scenario{"GET, 512 clients", 512, true, true, getOne})
@@ -112,7 +113,7 @@ func alternate(c config, sc scenario, systems []*system, t *table) error {
 			if err != nil {
 				return fmt.Errorf("%s on %s: %w", sc.name, s.name, err)
 			}
-			fmt.Printf("%-32s %-8s round %d  %9.0f/s\n", sc.name, s.name, r+1, rate)
+			fmt.Printf("%-42s %-8s round %d  %9.0f/s\n", sc.name, s.name, r+1, rate)
 			rates[s.name] = append(rates[s.name], rate)
 		}
 	}

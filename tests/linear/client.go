@@ -29,6 +29,7 @@ type Client struct {
 	rng     *rand.Rand
 	conn    *wire.Conn
 	serial  int
+	seen    map[string]string // the last value read of a key: what a compare-and-set expects
 	problem error // an answer that no operation may get; ends the run as a failure
 }
 
@@ -40,6 +41,10 @@ func args(in Input) []string {
 		return []string{in.Kind.String(), key}
 	case KVRange:
 		return []string{"KV.RANGE", keyName(in.Partition, -1), "PREFIX"}
+	case Cas:
+		return []string{"KV.TXN", "1", "value", key, "=", in.Expect,
+			"2", "3", "SET", keyName(in.Partition, 0), in.Value, "3", "SET", keyName(in.Partition, 1), in.Value,
+			"1", "2", "GET", key}
 	case Mset:
 		out := []string{"MSET"}
 		for i, v := range in.Values {
@@ -80,6 +85,9 @@ func (c *Client) ask(in Input, sent func()) {
 		r, err = c.conn.Read()
 	}
 	out, f := c.read(in, r, err)
+	if f == done {
+		c.learn(in, out)
+	}
 	c.record(in, out, f, call, c.now())
 	if err != nil {
 		c.Close()
@@ -107,6 +115,8 @@ func (c *Client) read(in Input, r wire.Reply, err error) (Output, fate) {
 		return Output{Cell: Cell{!r.Null, r.Text}}, done
 	case KVRange:
 		return c.readRange(in, r)
+	case Cas:
+		return c.readCas(in, r)
 	case Set, Mset:
 		if r.Text != "OK" {
 			c.complain(in, r)
@@ -155,6 +165,36 @@ func (c *Client) readRange(in Input, r wire.Reply) (Output, fate) {
 	return out, done
 }
 
+func (c *Client) readCas(in Input, r wire.Reply) (Output, fate) {
+	held, _ := r.Field("succeeded")
+	responses, ok := r.Field("responses")
+	if !ok || len(responses.Elems) != 1+int(held.Int()) {
+		c.complain(in, r)
+		return Output{}, unknown
+	}
+	if held.Int() == 1 {
+		return Output{N: 1}, done
+	}
+	return Output{Cell: Cell{!responses.Elems[0].Null, responses.Elems[0].Text}}, done
+}
+
+// learn remembers what was read, so that some compare-and-set finds what it expects.
+func (c *Client) learn(in Input, out Output) {
+	if c.seen == nil {
+		c.seen = map[string]string{}
+	}
+	switch in.Kind {
+	case Get, Cas:
+		c.seen[keyName(in.Partition, in.Key)] = out.Cell.Value
+	case KVRange:
+		for i, cell := range out.Snapshot {
+			c.seen[keyName(in.Partition, i)] = cell.Value
+		}
+	case Set, KVPut:
+		c.seen[keyName(in.Partition, in.Key)] = in.Value
+	}
+}
+
 func (c *Client) complain(in Input, got any) {
 	if c.problem == nil {
 		c.problem = fmt.Errorf("%v was answered %v", args(in), got)
@@ -183,11 +223,14 @@ func (c *Client) next(partition int) Input {
 	if c.rng.IntN(20) == 0 {
 		in.Key = KeysPerPartition - 1 - in.Key
 	}
+	if in.Kind == Cas {
+		in.Expect = c.seen[keyName(partition, in.Key)]
+	}
 	return in
 }
 
 // weights are the shares of the operations out of 100, in the order of the kinds.
-var weights = [KindCount]int{24, 14, 6, 14, 10, 8, 8, 16}
+var weights = [KindCount]int{22, 12, 6, 12, 10, 6, 6, 14, 12}
 
 func drawKind(rng *rand.Rand) Kind {
 	n := rng.IntN(100)

@@ -25,10 +25,11 @@ const (
 	Mset
 	KVPut
 	KVRange
+	Cas
 	KindCount
 )
 
-var kindNames = [KindCount]string{"GET", "SET", "DEL", "INCR", "APPEND", "MSET", "KV.PUT", "KV.RANGE"}
+var kindNames = [KindCount]string{"GET", "SET", "DEL", "INCR", "APPEND", "MSET", "KV.PUT", "KV.RANGE", "KV.TXN"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -42,6 +43,7 @@ type Input struct {
 	Key       int                      // 0 … KeysPerPartition-1, for operations on one key
 	Value     string                   // SET, APPEND, KV.PUT
 	Values    [KeysPerPartition]string // MSET
+	Expect    string                   // KV.TXN: if the key has this value, keys 0 and 1 get Value; else it is read
 }
 
 // Cell is the content of one key.
@@ -56,8 +58,8 @@ type State [KeysPerPartition]Cell
 // Output is what the operation was answered. Unknown means that there was no answer.
 type Output struct {
 	Unknown  bool
-	Cell     Cell  // GET
-	N        int64 // DEL, INCR, APPEND; the revision of KV.PUT and KV.RANGE
+	Cell     Cell  // GET, and KV.TXN whose guard failed
+	N        int64 // DEL, INCR, APPEND; the revision of KV.PUT and KV.RANGE; 1 if KV.TXN's guard held
 	NotInt   bool  // INCR refused for the value it met
 	Snapshot State // KV.RANGE
 }
@@ -97,6 +99,8 @@ func step(s State, in Input, out Output) (bool, State) {
 		return true, next
 	}
 	switch in.Kind {
+	case Cas:
+		return out.N == n && (n == 1 || out.Cell == s[in.Key]), next
 	case Del, Append:
 		return out.N == n, next
 	case Incr:
@@ -128,6 +132,10 @@ func apply(s State, in Input) (next State, n int64, notInt bool) {
 		n = int64(len(cell.Value))
 	case Incr:
 		n, notInt = increment(cell)
+	case Cas:
+		if *cell == (Cell{true, in.Expect}) {
+			s[0], s[1], n = Cell{true, in.Value}, Cell{true, in.Value}, 1
+		}
 	case Mset:
 		for i, v := range in.Values {
 			s[i] = Cell{true, v}
@@ -159,11 +167,13 @@ func Describe(in Input, out Output) string {
 		fmt.Fprintf(&b, ".%d %q", in.Key, in.Value)
 	case Get, Del, Incr:
 		fmt.Fprintf(&b, ".%d", in.Key)
+	case Cas:
+		fmt.Fprintf(&b, ".%d %q -> %q", in.Key, in.Expect, in.Value)
 	}
 	switch {
 	case out.Unknown:
 		b.WriteString(" -> maybe")
-	case in.Kind == Get:
+	case in.Kind == Get, in.Kind == Cas && out.N == 0:
 		fmt.Fprintf(&b, " -> %v", out.Cell)
 	case in.Kind == KVRange:
 		fmt.Fprintf(&b, " -> %v rev %d", out.Snapshot, out.N)

@@ -1,0 +1,215 @@
+package commands
+
+import (
+	"time"
+
+	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/resp"
+)
+
+// A block is the commands between MULTI and EXEC. Its transaction:
+//
+//	if      nothing watched has changed        (the compares of WATCH)
+//	then    if TXN.IF's guards hold            (a nested transaction, only if there are both)
+//	        then the commands up to TXN.ELSE
+//	        else the commands behind it
+//	else    nothing; EXEC answers null
+//
+// EXEC's reply has one element for each command. Three kinds of command make theirs:
+//
+//   - writes and reads that are operations get their part of the result (parts.go);
+//   - reads that are no operations (SCAN, KV.HISTORY, KV.HASH, and those of a past revision) are done when
+//     the transaction has been applied on this node, before anything else of this connection. Those that
+//     name a revision are answered as of the transaction's own; SCAN promises no moment anyway;
+//   - session commands (PING, SELECT, HELLO, …) run then, too, in their turn, and only if the block ran.
+//
+// A block in which no command asks the store, and without WATCH, is answered without a quorum.
+type block struct {
+	d      *Dispatcher
+	s      *session
+	queued []queued
+	bytes  int64 // what the commands take on the wire
+	grows  bool  // one of them is refused above the quota
+
+	guards  []mvcc.Compare // of TXN.IF
+	ifs     int            // TXN.IF commands: they come first
+	divider int            // position of TXN.ELSE; 0: none
+	watches bool
+
+	branches [2]partList // then, else
+	room     mvcc.Result // for part.result
+}
+
+// queued is one command of a block. Its words are copies.
+type queued struct {
+	row  *Command
+	args [][]byte
+	part int // of its branch; -1 if it is no part of the transaction
+}
+
+// wordOverhead is what a word takes on the wire beside its bytes.
+const wordOverhead = 8
+
+func newBlock(d *Dispatcher, s *session) *block { return &block{d: d, s: s} }
+
+// add copies a command into the block, unless that would make it larger than a request may be.
+func (b *block) add(c *call) error {
+	size := 0
+	for _, a := range c.args {
+		size += len(a)
+	}
+	bytes := b.bytes + int64(size+wordOverhead*len(c.args))
+	if limit := b.d.cfg.MaxRequestBytes; limit > 0 && bytes > limit {
+		return errTooLarge(int(bytes), limit)
+	}
+	b.bytes = bytes
+	b.grows = b.grows || c.row.Flags&FlagDenyOOM != 0
+	b.queued = append(b.queued, queued{row: c.row, args: copyWords(c.args, size)})
+	if c.row.queue != nil {
+		if err := c.row.queue(b, &b.queued[len(b.queued)-1]); err != nil {
+			return err
+		}
+	}
+	return b.fits()
+}
+
+// fits holds a block with TXN.IF to the limit of transactions.
+func (b *block) fits() error {
+	if b.ifs == 0 {
+		return nil
+	}
+	commands := len(b.queued) - b.ifs
+	if b.divider > 0 {
+		commands = len(b.queued) - b.divider - 1
+	}
+	if max(commands, len(b.guards)) > b.d.cfg.MaxTxnOps {
+		return errTxnOps
+	}
+	return nil
+}
+
+// copyWords copies words into one piece of memory of the given size.
+func copyWords(words [][]byte, size int) [][]byte {
+	all, out := make([]byte, 0, size), make([][]byte, len(words))
+	for i, w := range words {
+		at := len(all)
+		all = append(all, w...)
+		out[i] = all[at:len(all):len(all)]
+	}
+	return out
+}
+
+// plan fills in c's transaction.
+func (b *block) plan(c *call, unchanged []mvcc.Compare) render {
+	asks := b.planParts(c)
+	txn := mvcc.Txn{Compares: b.guards, Then: b.branches[0].ops, Else: b.branches[1].ops}
+	b.watches = len(unchanged) > 0
+	if b.watches && b.ifs > 0 {
+		inner := txn
+		txn = mvcc.Txn{Then: []mvcc.Op{{Kind: mvcc.OpTxn, Flags: mvcc.FlagGuardsFirst, Txn: &inner}}}
+	}
+	if b.watches {
+		txn.Compares = unchanged
+	}
+	c.txn = txn
+	c.held = int(b.bytes)
+	c.unsent = !asks && !b.watches && b.ifs == 0
+	return b.reply
+}
+
+// planParts plans all commands and reports whether any of them asks the store.
+func (b *block) planParts(c *call) (asks bool) {
+	inner := &call{d: b.d, tx: c.tx}
+	for i := b.ifs; i < len(b.queued); i++ {
+		q := &b.queued[i]
+		q.part = -1
+		switch {
+		case b.divider > 0 && i == b.divider:
+		case q.row.session != nil:
+			c.apart = true
+		case q.row.isPart():
+			list := &b.branches[b.branchOf(i)]
+			inner.begin(q.args)
+			inner.row = q.row
+			list.add(inner)
+			q.part = len(list.parts) - 1
+			asks = true
+		default:
+			asks = true
+		}
+	}
+	return asks
+}
+
+// isPart reports whether the command can be operations of a transaction.
+func (row *Command) isPart() bool {
+	return row.plan != nil || row.planMulti != nil || row.planRead != nil
+}
+
+// branchOf is 0 for the commands before TXN.ELSE and 1 for those behind it.
+func (b *block) branchOf(i int) int {
+	if b.divider > 0 && i > b.divider {
+		return 1
+	}
+	return 0
+}
+
+// reply makes EXEC's reply of the transaction's result.
+func (b *block) reply(r *mvcc.Result) resp.Value {
+	if b.watches && !r.Succeeded {
+		return resp.NullArray()
+	}
+	if b.watches && b.ifs > 0 {
+		revision := r.Revision
+		r = r.Ops[0].Txn
+		r.Revision = revision
+	}
+	taken := 0
+	if !r.Succeeded {
+		taken = 1
+	}
+	out := make([]resp.Value, len(b.queued))
+	for i := range b.queued {
+		out[i] = b.element(i, taken, r)
+	}
+	return resp.ArrayOf(out)
+}
+
+func (b *block) element(i, taken int, r *mvcc.Result) resp.Value {
+	q := &b.queued[i]
+	switch {
+	case i < b.ifs:
+		return yes(taken == 0)
+	case b.divider > 0 && i == b.divider:
+		return resp.OK()
+	case b.branchOf(i) != taken:
+		return resp.Null()
+	}
+	began := time.Now()
+	v, err := b.answer(q, taken, r)
+	if err != nil {
+		v = refused(err)
+	}
+	b.d.stats.observe(q.row, v, b.s.run.took()+time.Since(began))
+	return v
+}
+
+// answer makes the reply of one command of the branch taken.
+func (b *block) answer(q *queued, taken int, r *mvcc.Result) (resp.Value, error) {
+	if q.part >= 0 {
+		p := &b.branches[taken].parts[q.part]
+		if p.err != nil {
+			return resp.Value{}, p.err
+		}
+		return p.render(p.result(r, &b.room)), nil
+	}
+	c := &call{d: b.d, tx: &b.s.tx}
+	c.begin(q.args)
+	c.row = q.row
+	if q.row.session != nil {
+		return q.row.session(c, b.s)
+	}
+	var v view
+	v.begin(b.d.engine.Store(), b.d.engine.Now(), false)
+	return q.row.read(c, &v)
+}
