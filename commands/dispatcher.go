@@ -57,6 +57,10 @@ type Config struct {
 	DataDir         string
 	ConfigFile      string
 	Clock           func() time.Time // nil: time.Now
+
+	RequestTimeout time.Duration // how long an EVAL may repeat itself; 0: 5 s
+	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
+	ScriptBytes    int64         // what it may allocate; 0: 256 MiB
 }
 
 // Dispatcher serves the commands of all connections. It implements resp.Handler and is safe for concurrent
@@ -67,6 +71,7 @@ type Dispatcher struct {
 	log     *slog.Logger
 	table   *Table
 	stats   *statistics
+	scripts *scripts
 	started time.Time
 	stop    chan struct{}
 	done    chan struct{}
@@ -88,9 +93,11 @@ func New(cfg Config) *Dispatcher {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.scriptDefaults()
 	d := &Dispatcher{
 		cfg: cfg, engine: cfg.Engine, log: cfg.Logger, table: NewTable(), started: cfg.Clock(),
-		stop: make(chan struct{}), done: make(chan struct{}),
+		scripts: newScripts(),
+		stop:    make(chan struct{}), done: make(chan struct{}),
 	}
 	if d.cfg.RunID == "" {
 		d.cfg.RunID = newRunID(d.started)
@@ -145,6 +152,8 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	switch {
 	case c.row.plan != nil:
 		return d.write(conn, s)
+	case c.row.script != nil:
+		return d.finish(conn, s) && d.evaluate(conn, s)
 	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local:
 		s.run.plan(d.engine, c, c.row.planRead(c))
 		return true

@@ -48,7 +48,7 @@ func checkWords(t *testing.T, row *Command) {
 
 func checkHandler(t *testing.T, row *Command) {
 	handlers := 0
-	for _, has := range []bool{row.plan != nil, row.read != nil, row.session != nil} {
+	for _, has := range []bool{row.plan != nil, row.read != nil, row.session != nil, row.script != nil} {
 		if has {
 			handlers++
 		}
@@ -58,6 +58,8 @@ func checkHandler(t *testing.T, row *Command) {
 	case handlers != 1:
 		t.Errorf("%s: %d handlers", row.Name, handlers)
 	case (row.plan != nil) != (row.Kind == KindWrite), (row.read != nil) != (row.Kind == KindRead):
+		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
+	case (row.script != nil) != (row.Kind == KindScript):
 		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
 	case row.local != nil && row.Kind != KindRead:
 		t.Errorf("%s: only a read can be local", row.Name)
@@ -69,7 +71,7 @@ func checkHandler(t *testing.T, row *Command) {
 
 func checkKeys(t *testing.T, row *Command) {
 	documented := hasKeyArg(row.Args)
-	if documented != (row.Keys.First > 0) {
+	if documented == row.Keys.none() {
 		t.Errorf("%s: key positions and arguments disagree", row.Name)
 	}
 	if row.Keys.First > 0 && (row.Keys.Step < 1 || row.Keys.Access == "") {

@@ -2,7 +2,7 @@ package script
 
 import (
 	"context"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -28,11 +28,29 @@ type budget struct {
 	over     error // why the run has ended; it stays
 }
 
-// Killer ends a run from outside. It is safe for concurrent use; the zero Killer is ready.
-type Killer struct{ done atomic.Bool }
+// Killer ends a run from outside. It is safe for concurrent use.
+type Killer struct {
+	done chan struct{}
+	once sync.Once
+}
+
+// NewKiller returns a killer for one run.
+func NewKiller() *Killer { return &Killer{done: make(chan struct{})} }
 
 // Kill makes the run end with ErrKilled.
-func (k *Killer) Kill() { k.done.Store(true) }
+func (k *Killer) Kill() { k.once.Do(func() { close(k.done) }) }
+
+// Done is closed once Kill was called.
+func (k *Killer) Done() <-chan struct{} { return k.done }
+
+func (k *Killer) killed() bool {
+	select {
+	case <-k.done:
+		return true
+	default:
+		return false
+	}
+}
 
 var closed = func() chan struct{} {
 	c := make(chan struct{})
@@ -54,7 +72,7 @@ func (b *budget) Done() <-chan struct{} {
 func (b *budget) look() {
 	switch {
 	case b.over != nil:
-	case b.killer.done.Load():
+	case b.killer.killed():
 		b.over = ErrKilled
 	case time.Now().After(b.deadline):
 		b.over = ErrTimeout

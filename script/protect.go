@@ -104,9 +104,9 @@ func (r *run) luaAssert(L *lua.LState) int {
 	L.CheckAny(1)
 	if lua.LVIsFalse(L.Get(1)) {
 		if message := L.Get(2); message.Type() == lua.LTString || message.Type() == lua.LTNumber {
-			r.raiseText(L, r.text(message))
+			r.fail(L, r.text(message))
 		}
-		r.raiseText(L, "assertion failed!")
+		r.fail(L, "assertion failed!")
 	}
 	return L.GetTop()
 }

@@ -66,7 +66,7 @@ func (p *Program) Run(in Input) (reply resp.Value, failed bool, err error) {
 	r := &run{source: p, caller: in.Caller, proto: 2, protected: map[*lua.LTable]bool{}}
 	r.bytes, r.deadline, r.killer = in.Limits.Bytes, time.Now().Add(in.Limits.Time), in.Killer
 	if r.killer == nil {
-		r.killer = new(Killer)
+		r.killer = NewKiller()
 	}
 	r.L = lua.NewState(lua.Options{
 		SkipOpenLibs: true, MinimizeStackMemory: true, CallStackSize: callsMax,

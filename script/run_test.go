@@ -172,9 +172,9 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var k Killer
+	k := NewKiller()
 	k.Kill()
-	if _, _, err := p.Run(Input{Caller: &echo{}, Limits: testLimits, Killer: &k}); !errors.Is(err, ErrKilled) {
+	if _, _, err := p.Run(Input{Caller: &echo{}, Limits: testLimits, Killer: k}); !errors.Is(err, ErrKilled) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -61,7 +61,7 @@ func (r *run) open(in Input) {
 	r.L.SetMetatable(lua.LString(""), meta)
 }
 
-func (r *run) newTable() *lua.LTable { return r.L.CreateTable(0, 0) }
+func (r *run) newTable() *lua.LTable { return r.L.CreateTable(0, 4) }
 
 func (r *run) newFunction(L *lua.LState, fn function) lua.LValue {
 	return L.NewFunction(func(L *lua.LState) int { return fn(r, L) })

@@ -139,7 +139,7 @@ func (n *node) serveClients() error {
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
-		ConfigFile: s.configFile,
+		ConfigFile: s.configFile, RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout,
 	})
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),
