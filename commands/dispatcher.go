@@ -77,6 +77,8 @@ type Dispatcher struct {
 	done    chan struct{}
 	closing sync.Once
 
+	beforeCommit func() // for tests: a script has run, and its writes are about to be submitted
+
 	connections atomic.Pointer[Connections]
 
 	mu struct {

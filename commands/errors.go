@@ -8,6 +8,7 @@ import (
 
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/raftfsm"
+	"github.com/redkeep/redkeep/script"
 )
 
 // clientError is a text a client sees. Its first word is a contract: clients act on it, and it says whether a
@@ -90,21 +91,23 @@ const (
 	errScriptConflict = clientError("TRYAGAIN what the script read was changed by others each time before its " +
 		"writes could be made; nothing was changed, try again")
 	errScriptSlots  = clientError("BUSY too many scripts are running; this one was not started, try again later")
-	errScriptWrites = clientError("ERR the script writes too much; nothing was changed")
+	errScriptWrites = clientError("ERR the script writes too much; nothing was changed.")
 )
 
 func errScriptReads(max int) error {
-	return clientError(fmt.Sprintf("ERR the script reads too many keys (more than %d); nothing was changed", max))
+	return clientError(fmt.Sprintf("ERR the script reads more than %d keys; nothing was changed.", max))
 }
+
+func errScriptCompile(e *script.CompileError) error { return clientError("ERR " + e.Text) }
 
 func errScriptTimeout(limit time.Duration) error {
 	return clientError(fmt.Sprintf("ERR the script ran for longer than --script-timeout (%v) and was ended; "+
-		"nothing was changed", limit))
+		"nothing was changed.", limit))
 }
 
 func errScriptMemory(limit int64) error {
 	return clientError(fmt.Sprintf("ERR the script allocated more than %d MiB and was ended; "+
-		"nothing was changed", limit>>20))
+		"nothing was changed.", limit>>20))
 }
 
 // quotedBytes bounds what an error text repeats of a client's own bytes, as in Redis.

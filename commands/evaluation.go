@@ -3,9 +3,9 @@ package commands
 // One EVAL, from a compiled script to its reply.
 //
 // Idea. A script reads, decides and writes in an order that no request can express, so it runs here and not
-// in the state machine: apply stays small, and a slow script holds up nobody but its own client. Each attempt
-// waits for a round of the read barrier, pins the newest revision, and runs the script against a scratch
-// (mvcc.Scratch): every redis.call is planned, evaluated and rendered by the very code that serves it outside,
+// in the state machine: apply stays small, and a slow script holds up nobody but its client. Each
+// attempt waits for a round of the read barrier, pins the newest revision, and runs against a scratch
+// (mvcc.Scratch): every redis.call is planned, evaluated and rendered by the code that serves it outside,
 // sees what the calls before it have written, and leaves in the scratch what it has read. At the end:
 //
 //	nothing written  the reply is linearizable, as all was read from one state behind the barrier
@@ -215,6 +215,9 @@ func (e *evaluation) commit() (done, here bool) {
 		return true, true
 	}
 	txn := mvcc.Txn{Compares: x.Guards(), Then: e.calls.ops}
+	if e.d.beforeCommit != nil {
+		e.d.beforeCommit()
+	}
 	sub := e.d.engine.NewSubmission()
 	sub.AddTxn(&txn)
 	if here, ok := e.submit(sub, func(err error) error { return e.d.writeFate(err, sub.Bytes()) }); !ok {

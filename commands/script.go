@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	scriptFlags = FlagNoScript | FlagStale | FlagNoMulti | FlagSkipMonitor | FlagNoMandatoryKeys | FlagMovableKeys
+	scriptFlags = FlagNoScript | FlagStale | FlagNoMulti | FlagSkipMonitor | FlagNoMandatoryKeys |
+		FlagMovableKeys
 	scriptNotes = "We cannot tell how the keys will be used so we assume the worst, "
 )
 
@@ -113,7 +114,13 @@ func evalSource(c *call) (scriptCall, error) {
 	return e, err
 }
 
+// shaLength is the length of a script's name; anything else names none, whatever stands behind it.
+const shaLength = 40
+
 func evalSHA(c *call) (scriptCall, error) {
+	if len(c.args[1]) != shaLength {
+		return scriptCall{}, errNoScript
+	}
 	e, err := parseEval(c)
 	if err != nil {
 		return e, err

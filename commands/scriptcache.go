@@ -8,8 +8,8 @@ import (
 	"github.com/redkeep/redkeep/script"
 )
 
-// scripts is what a node keeps of scripts: the compiled ones, by their SHA1, and the running ones. As in Redis
-// the cache belongs to a node and ends with it: a client library that hears NOSCRIPT sends the script again.
+// scripts is what a node keeps of scripts: the compiled ones, by their SHA1, and the running ones. As in
+// Redis the cache is a node's own and ends with it: a client that hears NOSCRIPT sends the script again.
 // What was not used for longest makes room.
 type scripts struct {
 	slots chan struct{}     // a token for each script that may run Lua code at a time
@@ -66,7 +66,7 @@ func (s *scripts) compiled(source string) (*script.Program, error) {
 	var text *script.CompileError
 	switch {
 	case errors.As(err, &text):
-		return nil, clientError("ERR " + text.Text)
+		return nil, errScriptCompile(text)
 	case err != nil:
 		return nil, err
 	}

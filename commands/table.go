@@ -81,9 +81,9 @@ func (k Keys) none() bool { return k.First == 0 && k.CountAt == 0 }
 
 // Command is one row of the table.
 //
-// Invariants, checked when the table is built: I1 exactly one of plan, read, session, script is set, and it fits
-// Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower case
-// and unique.
+// Invariants, checked when the table is built: I1 exactly one of plan, read, session, script is set, and
+// it fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower
+// case and unique.
 type Command struct {
 	Name       string // lower case; a sub-command has its container in front: "client|id"
 	Arity      int    // Redis's convention: words with the name; negative: at least so many
@@ -183,7 +183,8 @@ func (row *Command) complete() {
 	} else {
 		row.Categories |= CatSlow
 	}
-	if row.Kind == KindWrite || row.Kind == KindRead || row.session != nil || row.script != nil { // not a mere container
+	container := row.session == nil && (row.Kind == KindSession || row.Kind == KindAdmin)
+	if !container {
 		row.Categories |= groupCategories[row.Group]
 	}
 }

@@ -62,7 +62,7 @@ func (r *run) formatOne(L *lua.LState, spec string, arg int) string {
 	letter, flags := spec[len(spec)-1], "%"+spec[:len(spec)-1]
 	switch letter {
 	case 'c':
-		return string([]byte{byte(L.CheckInt(arg))})
+		return string([]byte{byte(r.int(L, arg))})
 	case 'd', 'i':
 		return fmt.Sprintf(flags+"d", wholeOf(r.number(L, arg)))
 	case 'u':

@@ -80,9 +80,9 @@ func (r *run) mathRandom(L *lua.LState) int {
 	case 0:
 		return r.push(L, lua.LNumber(f))
 	case 1:
-		high = float64(L.CheckInt(1))
+		high = float64(r.int(L, 1))
 	case 2:
-		low, high = float64(L.CheckInt(1)), float64(L.CheckInt(2))
+		low, high = float64(r.int(L, 1)), float64(r.int(L, 2))
 	default:
 		r.fail(L, textWrongArgs)
 	}
@@ -93,7 +93,7 @@ func (r *run) mathRandom(L *lua.LState) int {
 }
 
 func (r *run) mathRandomSeed(L *lua.LState) int {
-	r.setSeed(uint32(L.CheckInt(1)))
+	r.setSeed(uint32(r.int(L, 1)))
 	return 0
 }
 

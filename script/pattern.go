@@ -60,14 +60,13 @@ func (m *matcher) match(s, p int) (end int, ok bool) {
 			p += 2
 		default:
 			next := m.classEnd(p)
-			if next >= len(m.pat) || !isRepetition(m.pat[next]) {
-				if !m.single(s, p, next) {
-					return 0, false
-				}
-				s, p = s+1, next
-				continue
+			if next < len(m.pat) && isRepetition(m.pat[next]) {
+				return m.repeat(s, p, next)
 			}
-			return m.repeat(s, p, next)
+			if !m.single(s, p, next) {
+				return 0, false
+			}
+			s, p = s+1, next
 		}
 	}
 	return s, true

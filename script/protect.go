@@ -14,7 +14,8 @@ const maxProtected = 195
 const threadBytes = 16<<8 + 2048
 
 // shielded calls a function with arguments. It returns its results, or the error that it raised.
-func (r *run) shielded(L *lua.LState, fn lua.LValue, args []lua.LValue) (out []lua.LValue, failure lua.LValue) {
+func (r *run) shielded(L *lua.LState, fn lua.LValue, args []lua.LValue) (
+	out []lua.LValue, failure lua.LValue) {
 	if r.nested++; r.nested > maxProtected {
 		r.nested--
 		return nil, lua.LString("error in error handling (C stack overflow)")
@@ -88,13 +89,8 @@ func (r *run) results(L *lua.LState, ok lua.LValue, out []lua.LValue) int {
 
 func (r *run) luaError(L *lua.LState) int {
 	v := L.Get(1)
-	if text, ok := v.(lua.LString); ok {
-		if level := L.OptInt(2, 1); level > 0 {
-			r.failAt(L, string(text), level)
-		}
-	}
-	if n, ok := v.(lua.LNumber); ok {
-		v = lua.LString(r.text(n))
+	if level := r.optInt(L, 2, 1); isText(v) && level > 0 {
+		r.failAt(L, r.text(v), level)
 	}
 	r.raise(L, v)
 	return 0

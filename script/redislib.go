@@ -106,7 +106,7 @@ func (r *run) redisLog(L *lua.LState) int {
 	if L.GetTop() < 2 {
 		r.raise(L, r.errorTable(L, "ERR "+textLogArgs))
 	}
-	level, ok := L.Get(1).(lua.LNumber)
+	level, ok := toNumber(L.Get(1))
 	if !ok {
 		r.raise(L, r.errorTable(L, "ERR First argument must be a number (log level)."))
 	}
@@ -127,7 +127,7 @@ func (r *run) redisSetResp(L *lua.LState) int {
 	if L.GetTop() != 1 {
 		r.raise(L, r.errorTable(L, "ERR "+textRespArgs))
 	}
-	n, ok := L.Get(1).(lua.LNumber)
+	n, ok := toNumber(L.Get(1))
 	if !ok || n != 2 && n != 3 {
 		r.raise(L, r.errorTable(L, "ERR "+textRespNumber))
 	}
@@ -137,9 +137,6 @@ func (r *run) redisSetResp(L *lua.LState) int {
 
 func (r *run) redisACLCheck(L *lua.LState) int {
 	words, problem := r.words(L)
-	if problem == textNoArgs {
-		problem = "Please specify at least one argument for this redis.acl_check_cmd() call"
-	}
 	if problem != "" {
 		r.raise(L, r.errorTable(L, "ERR "+problem))
 	}

@@ -47,6 +47,7 @@ type run struct {
 
 	globals, hidden *lua.LTable // what scripts see as _G, and what is in it
 	protected       map[*lua.LTable]bool
+	refuse          lua.LValue // the function that refuses to write
 	raised          lua.LValue // the last error that one of our functions raised ...
 	raisedAt        string     // ... and the line it was raised at
 }
@@ -95,7 +96,7 @@ func (r *run) execute(in Input) (reply resp.Value, failed bool, err error) {
 	}
 }
 
-// own makes a state this run's: its budget is asked, and an error carries no stack trace, which could be long.
+// own makes a state this run's: its budget is asked, and an error carries no stack trace, which can be long.
 func (r *run) own(L *lua.LState) {
 	L.SetContext(&r.budget)
 	L.Panic = func(L *lua.LState) { panic(&lua.ApiError{Type: lua.ApiErrorRun, Object: L.Get(-1)}) }
@@ -111,7 +112,7 @@ func (r *run) guard(fn func()) (failure lua.LValue) {
 		case error:
 			failure = lua.LString(e.Error())
 		default:
-			failure = lua.LString("internal error")
+			failure = lua.LString(chunkName + ":1: " + textDeep) // what gopher-lua panics with a text for
 		}
 	}()
 	fn()
@@ -127,7 +128,7 @@ func (r *run) failureReply(failure lua.LValue) resp.Value {
 	case *lua.LTable:
 		message, ok := v.RawGetString("err").(lua.LString)
 		if !ok {
-			return resp.Err("ERR unknown error" + r.place(line))
+			return resp.Err("ERR unknown error" + r.where(line))
 		}
 		text = string(message)
 	default:
@@ -137,11 +138,11 @@ func (r *run) failureReply(failure lua.LValue) resp.Value {
 		}
 		text = "ERR " + message
 	}
-	return resp.Err(text + r.place(line))
+	return resp.Err(text + r.where(line))
 }
 
-// place is how Redis tells which script failed where.
-func (r *run) place(line string) string {
+// where is how Redis tells which script failed where.
+func (r *run) where(line string) string {
 	if line == "" {
 		line = "1"
 	}
@@ -150,7 +151,8 @@ func (r *run) place(line string) string {
 
 // raise fails with a value at the line of the script that called the running function.
 func (r *run) raise(L *lua.LState, v lua.LValue) {
-	r.raised, r.raisedAt = v, strconv.Itoa(lineOf(L, 1))
+	_, line := place(L, 1)
+	r.raised, r.raisedAt = v, strconv.Itoa(line)
 	L.Error(v, 0)
 }
 
@@ -158,31 +160,32 @@ func (r *run) raise(L *lua.LState, v lua.LValue) {
 func (r *run) fail(L *lua.LState, text string) { r.failAt(L, text, 1) }
 
 func (r *run) failAt(L *lua.LState, text string, level int) {
-	if at := lineOf(L, level); at > 0 {
-		text = chunkName + ":" + strconv.Itoa(at) + ": " + text
+	if source, line := place(L, level); line > 0 {
+		text = source + ":" + strconv.Itoa(line) + ": " + text
 	}
 	r.take(L, len(text))
 	r.raise(L, lua.LString(text))
 }
 
-// lineOf is the current line of the level-th function of the script above the running one; 0 for none.
-func lineOf(L *lua.LState, level int) int {
+// place is the chunk and the current line of the level-th function of the script above the running one; line
+// 0 for none.
+func place(L *lua.LState, level int) (source string, line int) {
 	for at := 0; ; at++ {
 		dbg, ok := L.GetStack(at)
 		if !ok {
-			return 0
+			return "", 0
 		}
 		if _, err := L.GetInfo("Sl", dbg, lua.LNil); err != nil {
-			return 0
+			return "", 0
 		}
-		if dbg.What == "G" || dbg.What == "C" || dbg.CurrentLine < 0 {
+		if dbg.What == "G" || dbg.CurrentLine < 0 {
 			if at > 0 && level > 1 {
 				level--
 			}
 			continue
 		}
 		if level--; level == 0 {
-			return dbg.CurrentLine
+			return dbg.Source, dbg.CurrentLine
 		}
 	}
 }

@@ -52,7 +52,8 @@ var semantics = []struct{ source, want string }{
 	{`local t = setmetatable({}, {__newindex = function(t, k, v) rawset(t, k, v * 2) end}); t.a = 4; return t.a`,
 		":8"},
 	{`local base = {}; local t = setmetatable({}, {__newindex = base}); t.a = 4; return base.a`, ":4"},
-	{`local c = setmetatable({}, {__concat = function(a, b) return 'C' end}); return 'x' .. c .. 'y'`, "$2\r\nxC"},
+	{`local c = setmetatable({}, {__concat = function(a, b) return 'C' end}); return 'x' .. c .. 'y'`,
+		"$2\r\nxC"},
 	{`return 'a' .. 1 .. 2.5 .. 'b'`, "$6\r\na12.5b"},
 	{`local t = {}; function t.f(x) return x end; function t:g() return self == t end
 	  return t.f(3) + (t:g() and 1 or 0)`, ":4"},
@@ -68,7 +69,8 @@ var semantics = []struct{ source, want string }{
 		"$5\r\n8,5,2"},
 	{`return tostring(10 / 3)`, "$15\r\n3.3333333333333"},
 	{`return {1, 2, nil, 4}`, "*2\r\n:1\r\n:2"},
-	{`return {ok = 'x'}`, "+x"}, {`return {err = 'E x'}`, "-E x"}, {`return 3.99`, ":3"}, {`return -3.99`, ":-3"},
+	{`return {ok = 'x'}`, "+x"}, {`return {err = 'E x'}`, "-E x"},
+	{`return 3.99`, ":3"}, {`return -3.99`, ":-3"},
 	{`return cjson.decode('{"a":[1,{"b":null}]}').a[2].b == cjson.null`, ":1"},
 	{`return cjson.encode(cjson.decode('{"a":[1,2,"x\\u0041"]}'))`, "$17\r\n" + `{"a":[1,2,"xA"]}` + ""},
 }
@@ -116,8 +118,8 @@ var endless = []struct {
 		ErrMemory},
 	{`local s = string.rep('[', 900) local t = {} while true do t[#t+1] = select(2, pcall(cjson.decode, s)) end`,
 		ErrMemory},
-	{`local s = string.rep('x', 1e5); local t = {} while true do t[#t + 1] = select(2, pcall(error, s .. 'y')) end`,
-		ErrMemory},
+	{`local s = string.rep('x', 1e5); local t = {}
+	  while true do t[#t + 1] = select(2, pcall(error, s .. 'y')) end`, ErrMemory},
 	{`local t = {} while true do t[#t + 1] = redis.call('get', 'x') end`, ErrMemory},
 	{`local t = {} while true do t[#t + 1] = loadstring('return 1') end`, ErrMemory},
 	{`local t = {} while true do t[#t + 1] = string.format('%99d', 1) end`, ErrMemory},
@@ -136,7 +138,8 @@ func TestEndlessScriptsEnd(t *testing.T) {
 		began := time.Now()
 		v, _, err := p.Run(Input{Caller: &echo{reply: resp.Bulk(strings.Repeat("v", 1000))}, Limits: limits})
 		if !errors.Is(err, c.want) || time.Since(began) > 30*time.Second {
-			t.Errorf("%s\n gave %.200q, %v after %v; want %v", c.source, shown(v), err, time.Since(began), c.want)
+			t.Errorf("%s\n gave %.200q, %v after %v; want %v",
+				c.source, shown(v), err, time.Since(began), c.want)
 		}
 	}
 }
@@ -197,23 +200,28 @@ func TestRunsShareNothing(t *testing.T) {
 
 // What no script may reach.
 func TestNothingOutsideTheBox(t *testing.T) {
-	for _, name := range []string{"os", "io", "debug", "require", "module", "dofile", "loadfile", "load", "print",
-		"package", "newproxy", "channel", "coroutine", "getfenv", "setfenv", "_printregs", "string.dump",
-		"collectgarbage('collect') == 0 and x"} {
+	for _, name := range []string{
+		"os", "io", "debug", "require", "module", "dofile", "loadfile", "load", "print", "package",
+		"newproxy", "channel", "coroutine", "getfenv", "setfenv", "_printregs",
+		"string.dump", "collectgarbage('collect') == 0 and x",
+	} {
 		v, err := eval(t, "return "+name, &echo{})
-		if got := shown(v); err != nil || !strings.HasPrefix(got, "-ERR user_script:1: Script attempted to access") &&
-			got != "_" {
+		got := shown(v)
+		refused := strings.HasPrefix(got, "-ERR user_script:1: Script attempted to access") || got == "_"
+		if err != nil || !refused {
 			t.Errorf("%s gave %q, %v", name, got, err)
 		}
 	}
 }
 
 func BenchmarkRun(b *testing.B) {
-	p, err := Compile(`if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`)
+	p, err := Compile(`if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
+		return 0`)
 	if err != nil {
 		b.Fatal(err)
 	}
-	in := Input{Keys: []string{"k"}, Args: []string{"v"}, Caller: &echo{reply: resp.Bulk("v")}, Limits: testLimits}
+	in := Input{Keys: []string{"k"}, Args: []string{"v"}, Caller: &echo{reply: resp.Bulk("v")},
+		Limits: testLimits}
 	b.ReportAllocs()
 	for range b.N {
 		if _, failed, err := p.Run(in); failed || err != nil {

@@ -6,9 +6,9 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// A script finds the names that Redis 7 gives it, minus coroutine, cmsgpack and struct. The table that it sees
-// as _G is empty: its metatable finds what there is and refuses what there is not, so that a forgotten
-// `local` is an error and not a global. The libraries are behind such tables, too, and rawset, setmetatable
+// A script finds the names that Redis 7 gives it, minus coroutine, load, cmsgpack and struct. The table that
+// it sees as _G is empty: its metatable finds what there is and refuses what there is not, so that a
+// forgotten `local` is an error and not a global. The libraries are behind such tables, too, and rawset, setmetatable
 // and the functions of table refuse them. Nothing is made before it is asked for: most scripts use three
 // names, and making all of them would cost more than running such a script.
 
@@ -95,8 +95,20 @@ func (r *run) protect(shell, content *lua.LTable, find func(L *lua.LState, name 
 		}
 		return r.push(L, v)
 	}))
+	meta.RawSetString("__newindex", r.refusing())
 	r.L.SetMetatable(shell, meta)
 	r.protected[shell], r.protected[meta], r.protected[content] = true, true, true
+}
+
+// refusing is what every shell has for writing to it.
+func (r *run) refusing() lua.LValue {
+	if r.refuse == nil {
+		r.refuse = r.newFunction(r.L, func(r *run, L *lua.LState) int {
+			r.fail(L, textReadonly)
+			return 0
+		})
+	}
+	return r.refuse
 }
 
 func (r *run) list(words []string) *lua.LTable {

@@ -47,8 +47,8 @@ func bounds(from, to, length int) (int, int) {
 
 func (r *run) stringByte(L *lua.LState) int {
 	s := r.str(L, 1)
-	first := L.OptInt(2, 1)
-	from, to := bounds(first, L.OptInt(3, first), len(s))
+	first := r.optInt(L, 2, 1)
+	from, to := bounds(first, r.optInt(L, 3, first), len(s))
 	if to-from >= maxUnpack {
 		r.fail(L, "string slice too long")
 	}
@@ -61,7 +61,7 @@ func (r *run) stringByte(L *lua.LState) int {
 func (r *run) stringChar(L *lua.LState) int {
 	out := make([]byte, L.GetTop())
 	for i := range out {
-		c := L.CheckInt(i + 1)
+		c := r.int(L, i+1)
 		if c < 0 || c > 255 {
 			r.fail(L, "bad argument #"+formatNumber(float64(i+1))+" to 'char' (invalid value)")
 		}
@@ -88,7 +88,7 @@ func (r *run) mapped(L *lua.LState, from, to byte) int {
 }
 
 func (r *run) stringRep(L *lua.LState) int {
-	s, n := r.str(L, 1), L.CheckInt(2)
+	s, n := r.str(L, 1), r.int(L, 2)
 	if n <= 0 || s == "" {
 		return r.push(L, lua.LString(""))
 	}
@@ -112,7 +112,7 @@ func (r *run) stringReverse(L *lua.LState) int {
 
 func (r *run) stringSub(L *lua.LState) int {
 	s := r.str(L, 1)
-	from, to := bounds(L.CheckInt(2), L.OptInt(3, -1), len(s))
+	from, to := bounds(r.int(L, 2), r.optInt(L, 3, -1), len(s))
 	return r.push(L, lua.LString(s[from:to]))
 }
 
@@ -124,7 +124,7 @@ const magic = "^$*+?.([%-"
 // search is find and match.
 func (r *run) search(L *lua.LState, find bool) int {
 	s, pat := r.str(L, 1), r.str(L, 2)
-	init := L.OptInt(3, 1)
+	init := r.optInt(L, 3, 1)
 	if init < 0 {
 		init = max(len(s)+init+1, 1)
 	}
@@ -200,7 +200,7 @@ func (r *run) stringGsub(L *lua.LState) int {
 	default:
 		r.fail(L, "bad argument #3 to 'gsub' (string/function/table expected)")
 	}
-	most := L.OptInt(4, len(s)+1)
+	most := r.optInt(L, 4, len(s)+1)
 	m := &matcher{r: r, L: L, src: s, pat: strings.TrimPrefix(pat, "^")}
 	anchored := strings.HasPrefix(pat, "^")
 	var out strings.Builder

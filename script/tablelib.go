@@ -32,9 +32,9 @@ func (r *run) tableConcat(L *lua.LState) int {
 	if L.Get(2) != lua.LNil {
 		by = r.str(L, 2)
 	}
-	from, to := L.OptInt(3, 1), t.Len()
+	from, to := r.optInt(L, 3, 1), t.Len()
 	if L.Get(4) != lua.LNil {
-		to = L.CheckInt(4)
+		to = r.int(L, 4)
 	}
 	var out strings.Builder
 	for i := from; i <= to; i++ {
@@ -60,7 +60,7 @@ func (r *run) tableInsert(L *lua.LState) int {
 	case 2:
 		r.set(L, t, lua.LNumber(end), L.Get(2))
 	case 3:
-		at := L.CheckInt(2)
+		at := r.int(L, 2)
 		if at > end {
 			end = at
 		}
@@ -78,7 +78,7 @@ func (r *run) tableInsert(L *lua.LState) int {
 func (r *run) tableRemove(L *lua.LState) int {
 	t := r.writable(L)
 	end := t.Len()
-	at := L.OptInt(2, end)
+	at := r.optInt(L, 2, end)
 	if at < 1 || at > end {
 		return 0
 	}

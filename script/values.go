@@ -81,6 +81,22 @@ func toNumber(v lua.LValue) (f float64, ok bool) {
 	}
 }
 
+// int is argument i, which may be a text, cut to an integer.
+func (r *run) int(L *lua.LState, i int) int {
+	f, ok := toNumber(L.Get(i))
+	if !ok {
+		return L.CheckInt(i)
+	}
+	return int(wholeOf(f))
+}
+
+func (r *run) optInt(L *lua.LState, i, otherwise int) int {
+	if L.Get(i) == lua.LNil {
+		return otherwise
+	}
+	return r.int(L, i)
+}
+
 // text is what tostring gives, metamethods aside.
 func (r *run) text(v lua.LValue) string {
 	switch v := v.(type) {
@@ -110,7 +126,7 @@ func (r *run) luaToString(L *lua.LState) int {
 }
 
 func (r *run) luaToNumber(L *lua.LState) int {
-	base := L.OptInt(2, 10)
+	base := r.optInt(L, 2, 10)
 	if base == 10 {
 		L.CheckAny(1)
 		if f, ok := toNumber(L.Get(1)); ok {
@@ -278,10 +294,10 @@ const maxUnpack = 8000
 
 func (r *run) luaUnpack(L *lua.LState) int {
 	t := L.CheckTable(1)
-	from := L.OptInt(2, 1)
+	from := r.optInt(L, 2, 1)
 	to := t.Len()
 	if L.Get(3) != lua.LNil {
-		to = L.CheckInt(3)
+		to = r.int(L, 3)
 	}
 	if to-from >= maxUnpack {
 		r.fail(L, "too many results to unpack")
@@ -353,7 +369,7 @@ func (r *run) luaSelect(L *lua.LState) int {
 	if L.Get(1) == lua.LString("#") {
 		return r.push(L, lua.LNumber(top))
 	}
-	n := L.CheckInt(1)
+	n := r.int(L, 1)
 	if n < 0 {
 		n = top + n + 1
 	}
