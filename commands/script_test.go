@@ -121,7 +121,8 @@ func TestScriptIsKilled(t *testing.T) {
 	victim.send(endless)
 	waitFor(t, "the script to run", func() bool { return running() == 1 })
 	killer.want("OK", "SCRIPT", "KILL")
-	if got := victim.reply(); !strings.HasPrefix(got, "(ERR Script killed by user with SCRIPT KILL... script: ") {
+	const killed = "(ERR Script killed by user with SCRIPT KILL... script: "
+	if got := victim.reply(); !strings.HasPrefix(got, killed) {
 		t.Errorf("got %s", got)
 	}
 	gone.send(endless)

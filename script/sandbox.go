@@ -8,9 +8,9 @@ import (
 
 // A script finds the names that Redis 7 gives it, minus coroutine, load, cmsgpack and struct. The table that
 // it sees as _G is empty: its metatable finds what there is and refuses what there is not, so that a
-// forgotten `local` is an error and not a global. The libraries are behind such tables, too, and rawset, setmetatable
-// and the functions of table refuse them. Nothing is made before it is asked for: most scripts use three
-// names, and making all of them would cost more than running such a script.
+// forgotten `local` is an error and not a global. The libraries are behind such tables, too, and rawset,
+// setmetatable and the functions of table refuse them. Nothing is made before it is asked for: most scripts
+// use three names, and making all of them would cost more than running such a script.
 
 // function is a library function, before it belongs to a run.
 type function func(r *run, L *lua.LState) int

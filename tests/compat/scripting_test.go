@@ -7,8 +7,8 @@ import (
 )
 
 // Scripts, most of them in testdata/scripts.txt. The whole reply is compared, but in the section "loose":
-// there the interpreter itself fails, and gopher-lua does not know the names of variables that Lua tells; and in
-// "broken", which do not parse.
+// there the interpreter itself fails, and gopher-lua does not know the names of variables that Lua tells;
+// and in "broken", which do not parse.
 
 var scriptFamilies = []family{
 	{"scripts: replies", func(p *pair) { p.scripts("replies") }},
