@@ -142,7 +142,7 @@ func excludes(t *testing.T, clients []*redis.Client, obtain func(*redis.Client) 
 	}
 }
 
-// A counter that many clients increment by a script through all nodes counts exactly the calls that succeeded.
+// A counter that many clients increment by a script through all nodes counts the calls that succeeded.
 func TestScriptCounter(t *testing.T) {
 	eachCluster(t, func(t *testing.T, clients []*redis.Client) {
 		increment := redis.NewScript(`local n = tonumber(redis.call('GET', KEYS[1]) or '0') + 1
