@@ -16,7 +16,8 @@ type call struct {
 	txn      mvcc.Txn
 	compacts bool
 	compact  mvcc.Revision
-	physical bool // the reply waits until the compacted history has left this node's memory
+	now      mvcc.UnixMilli // in a script: the time, which stands still there; else 0
+	physical bool           // the reply waits until the compacted history has left this node's memory
 
 	guardsFirst bool // as a part of a transaction: its compares see the state before the whole
 	held        int  // bytes of txn that do not stand in args
@@ -34,7 +35,7 @@ type render func(r *mvcc.Result) resp.Value
 func (c *call) begin(args [][]byte) {
 	c.row, c.args = nil, args
 	c.txn.Compares, c.txn.Then, c.txn.Else = c.txn.Compares[:0], c.txn.Then[:0], c.txn.Else[:0]
-	c.compacts, c.physical = false, false
+	c.compacts, c.physical, c.now = false, false, 0
 	c.guardsFirst, c.held, c.apart, c.unsent, c.nesting = false, 0, false, false, 0
 }
 

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/redkeep/redkeep/resp"
 )
@@ -99,6 +100,9 @@ func selectDB(c *call, _ *session) (resp.Value, error) {
 
 func serverTime(c *call, _ *session) (resp.Value, error) {
 	now := c.d.cfg.Clock()
+	if c.now != 0 {
+		now = time.UnixMilli(int64(c.now))
+	}
 	return resp.Array(
 		resp.Bulk(strconv.FormatInt(now.Unix(), 10)),
 		resp.Bulk(strconv.Itoa(now.Nanosecond()/1000)),

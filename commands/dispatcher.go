@@ -60,6 +60,10 @@ type Config struct {
 	ConfigFile      string
 	Clock           func() time.Time // nil: time.Now
 	Shutdown        func()           // begins to stop the node and does not wait; nil: SHUTDOWN is refused
+
+	RequestTimeout time.Duration // how long an EVAL may repeat itself; 0: 5 s
+	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
+	ScriptBytes    int64         // what it may allocate; 0: 256 MiB
 }
 
 // Dispatcher serves the commands of all connections. It implements resp.Handler and is safe for concurrent
@@ -70,6 +74,7 @@ type Dispatcher struct {
 	log     *slog.Logger
 	table   *Table
 	stats   *statistics
+	scripts *scripts
 	started time.Time
 
 	slow     slowLog
@@ -80,6 +85,8 @@ type Dispatcher struct {
 	stop    chan struct{}
 	done    chan struct{}
 	closing sync.Once
+
+	beforeCommit func() // for tests: a script has run, and its writes are about to be submitted
 
 	connections atomic.Pointer[Connections]
 
@@ -100,9 +107,11 @@ func New(cfg Config) *Dispatcher {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.scriptDefaults()
 	d := &Dispatcher{
 		cfg: cfg, engine: cfg.Engine, log: cfg.Logger, table: NewTable(), started: cfg.Clock(),
-		stop: make(chan struct{}), done: make(chan struct{}),
+		scripts: newScripts(),
+		stop:    make(chan struct{}), done: make(chan struct{}),
 	}
 	if d.cfg.RunID == "" {
 		d.cfg.RunID = newRunID(d.started)
@@ -175,6 +184,8 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 		return true
 	case c.row.plan != nil:
 		return d.write(conn, s)
+	case c.row.script != nil:
+		return d.finish(conn, s) && d.evaluate(conn, s)
 	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local && !c.row.wide:
 		s.run.plan(d.engine, c, c.row.planRead(c))
 		return true

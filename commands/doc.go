@@ -13,21 +13,26 @@
 //	session     what a connection remembers between commands
 //	view        local reads that never show a key past its deadline
 //	render      the function that makes a reply of a write's result
+//	evaluation  one EVAL: a script runs against a scratch, its writes become one request
 //
-// A handler has no connection and cannot write to one. There are three shapes, and a row has one of them:
+// A handler has no connection and cannot write to one. There are four shapes, and a row has one of them:
 //
 //	plan    write    arguments -> call.txn and a render; REQUIRES nothing of the store
 //	read    read     arguments -> reply, through a view, after the barrier
 //	session session, admin   arguments -> reply, from the node's own state; answers without a quorum
+//	script  script   arguments -> a compiled script, its keys and arguments (evaluation.go does the rest)
 //
 // A plan never looks at the store, so the transaction it makes means the same wherever it is put: alone, or
 // concatenated with others into the one transaction of MULTI, where its render gets its own part of the
 // result.
 //
-// Goroutines: the dispatcher owns one (it samples rates for INFO) and Close waits for it. All else runs on
-// the goroutine of the connection served. Locks: Dispatcher.mu guards the list of sessions; session.mu guards
-// what CLIENT LIST shows of a session. Neither is held while the other is taken, over I/O or over a wait.
+// Goroutines: the dispatcher owns one (it samples rates for INFO) and Close waits for it. A script, and a
+// script's wait for its turn, have one each, which the connection's goroutine waits for, so that a client
+// that goes away ends them. All else runs on the goroutine of the connection served. Locks: Dispatcher.mu
+// guards the list of sessions; session.mu what CLIENT LIST shows of a session; scripts.mu the cache of
+// scripts. None is held while another is taken, over I/O or over a wait.
 //
 // The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
-// anything to the store, start a goroutine per command, or register a command anywhere but in the table.
+// anything to the store, start a goroutine for any command but a script, or register a command anywhere but
+// in the table.
 package commands

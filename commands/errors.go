@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/raftfsm"
+	"github.com/redkeep/redkeep/script"
 )
 
 // clientError is a text a client sees. Its first word is a contract: clients act on it, and it says whether a
@@ -139,6 +141,44 @@ const (
 	errMonitor     = clientError("ERR MONITOR is not available on this connection")
 	errDumpType    = clientError("ERR Bad data format: only strings can be restored here")
 )
+
+// Texts of scripts. The first group is Redis's.
+const (
+	errNoScript        = clientError("NOSCRIPT No matching script. Please use EVAL.")
+	errTooManyKeys     = clientError("ERR Number of keys can't be greater than number of args")
+	errNegativeKeys    = clientError("ERR Number of keys can't be negative")
+	errScriptFlush     = clientError("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
+	errScriptDebug     = clientError("ERR Use SCRIPT DEBUG YES/SYNC/NO")
+	errNotBusy         = clientError("NOTBUSY No scripts in execution right now.")
+	errScriptUnknown   = clientError("ERR Unknown Redis command called from script")
+	errScriptArity     = clientError("ERR Wrong number of args calling Redis command from script")
+	errScriptForbidden = clientError("ERR This Redis command is not allowed from script")
+	errScriptReadOnly  = clientError("ERR Write commands are not allowed from read-only scripts.")
+	errScriptKilled    = clientError("ERR Script killed by user with SCRIPT KILL...")
+
+	errNoFunctions    = clientError("ERR functions are not supported: send the script with EVAL")
+	errNoDebugger     = clientError("ERR there is no script debugger")
+	errScriptConflict = clientError("TRYAGAIN what the script read was changed by others each time before its " +
+		"writes could be made; nothing was changed, try again")
+	errScriptSlots  = clientError("BUSY too many scripts are running; this one was not started, try again later")
+	errScriptWrites = clientError("ERR the script writes too much; nothing was changed.")
+)
+
+func errScriptReads(max int) error {
+	return clientError(fmt.Sprintf("ERR the script reads more than %d keys; nothing was changed.", max))
+}
+
+func errScriptCompile(e *script.CompileError) error { return clientError("ERR " + e.Text) }
+
+func errScriptTimeout(limit time.Duration) error {
+	return clientError(fmt.Sprintf("ERR the script ran for longer than --script-timeout (%v) and was ended; "+
+		"nothing was changed.", limit))
+}
+
+func errScriptMemory(limit int64) error {
+	return clientError(fmt.Sprintf("ERR the script allocated more than %d MiB and was ended; "+
+		"nothing was changed.", limit>>20))
+}
 
 // quotedBytes bounds what an error text repeats of a client's own bytes, as in Redis.
 const quotedBytes = 128

@@ -126,29 +126,41 @@ func bulkSet(words []string) resp.Value {
 // keySpecs is the newer description of key positions: begin at an index, go on to a last one. lastkey counts
 // from the first key, or from the end when negative.
 func keySpecs(k Keys) resp.Value {
-	if k.First == 0 {
+	if k.none() {
 		return resp.Set()
-	}
-	last := k.Last
-	if last > 0 {
-		last -= k.First
 	}
 	spec := []resp.Value{
 		resp.Bulk("flags"), statusSet(strings.Fields(k.Access)),
 		resp.Bulk("begin_search"), resp.Map(
 			resp.Bulk("type"), resp.Bulk("index"),
-			resp.Bulk("spec"), resp.Map(resp.Bulk("index"), resp.Int(int64(k.First)))),
-		resp.Bulk("find_keys"), resp.Map(
-			resp.Bulk("type"), resp.Bulk("range"),
-			resp.Bulk("spec"), resp.Map(
-				resp.Bulk("lastkey"), resp.Int(int64(last)),
-				resp.Bulk("keystep"), resp.Int(int64(k.Step)),
-				resp.Bulk("limit"), resp.Int(0))),
+			resp.Bulk("spec"), resp.Map(resp.Bulk("index"), resp.Int(int64(max(k.First, k.CountAt))))),
+		resp.Bulk("find_keys"), findKeys(k),
 	}
 	if k.Notes != "" {
 		spec = append([]resp.Value{resp.Bulk("notes"), resp.Bulk(k.Notes)}, spec...)
 	}
 	return resp.Set(resp.Map(spec...))
+}
+
+func findKeys(k Keys) resp.Value {
+	if k.CountAt > 0 {
+		return resp.Map(
+			resp.Bulk("type"), resp.Bulk("keynum"),
+			resp.Bulk("spec"), resp.Map(
+				resp.Bulk("keynumidx"), resp.Int(0),
+				resp.Bulk("firstkey"), resp.Int(1),
+				resp.Bulk("keystep"), resp.Int(1)))
+	}
+	last := k.Last
+	if last > 0 {
+		last -= k.First
+	}
+	return resp.Map(
+		resp.Bulk("type"), resp.Bulk("range"),
+		resp.Bulk("spec"), resp.Map(
+			resp.Bulk("lastkey"), resp.Int(int64(last)),
+			resp.Bulk("keystep"), resp.Int(int64(k.Step)),
+			resp.Bulk("limit"), resp.Int(0)))
 }
 
 func commandDocs(c *call, _ *session) (resp.Value, error) {
@@ -280,7 +292,7 @@ func target(c *call) (row *Command, keys []int, err error) {
 	switch {
 	case row == nil:
 		return nil, nil, errGetKeysName
-	case row.Keys.First == 0:
+	case row.Keys.none():
 		return nil, nil, errNoKeyArgs
 	case !row.fits(len(words)):
 		return nil, nil, errGetKeysArity

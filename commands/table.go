@@ -15,9 +15,10 @@ const (
 	KindAdmin               // as KindSession, about the node or the cluster rather than the connection
 	KindRead                // answered from the store, after a read barrier unless the connection is READONLY
 	KindWrite               // planned into a request that goes through the log
+	KindScript              // run on this node over one snapshot; what it writes goes through the log
 )
 
-var kindNames = [...]string{"session", "admin", "read", "write"}
+var kindNames = [...]string{"session", "admin", "read", "write", "script"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -38,10 +39,14 @@ const (
 	FlagNoMulti // refused inside MULTI
 	FlagAllowBusy
 	FlagSkipSlowlog
+	FlagSkipMonitor
+	FlagNoMandatoryKeys
+	FlagMovableKeys
 )
 
 var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "noscript", "loading", "stale", "asking",
-	"fast", "no_auth", "no_multi", "allow_busy", "skip_slowlog"}
+	"fast", "no_auth", "no_multi", "allow_busy", "skip_slowlog", "skip_monitor", "no_mandatory_keys",
+	"movablekeys"}
 
 // Categories are ACL categories. Those that follow from flags and group are added when the table is built.
 type Categories uint32
@@ -60,23 +65,28 @@ const (
 	CatCluster
 	CatBitmap
 	CatTransaction
+	CatScripting
 )
 
 var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "fast", "slow", "dangerous",
-	"connection", "kv", "cluster", "bitmap", "transaction"}
+	"connection", "kv", "cluster", "bitmap", "transaction", "scripting"}
 
 // Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative Last
-// counts from the end. The zero Keys means no key. Access is what COMMAND tells of the use made of them.
+// counts from the end. Where CountAt is set instead, that argument is the number of keys behind it. The zero
+// Keys means no key. Access is what COMMAND tells of the use made of them.
 type Keys struct {
 	First, Last, Step int
+	CountAt           int
 	Access            string // words of Redis's key specifications: RO RW OW RM access update insert delete
 	Notes             string
 }
 
+func (k Keys) none() bool { return k.First == 0 && k.CountAt == 0 }
+
 // Command is one row of the table.
 //
-// Invariants, checked when the table is built: I1 exactly one of plan, read, session, block is set, and it
-// fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower
+// Invariants, checked when the table is built: I1 exactly one of plan, read, session, block, script is set,
+// and it fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower
 // case and unique.
 type Command struct {
 	Name       string // lower case; a sub-command has its container in front: "client|id"
@@ -97,6 +107,7 @@ type Command struct {
 	read      func(c *call, v *view) (resp.Value, error)
 	planRead  func(c *call) render // KindRead: the same read as part of a request, if it can be one
 	session   func(c *call, s *session) (resp.Value, error)
+	script    func(c *call) (scriptCall, error)
 	planMulti func(c *call) (render, error)      // KindRead: what it is inside MULTI, if planRead does not say
 	queue     func(b *block, q *queued) error    // what else may refuse it a place inside MULTI
 	inMulti   inMulti                            // what becomes of it inside MULTI
@@ -127,7 +138,7 @@ type Table struct {
 func families() [][]Command {
 	return [][]Command{
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
-		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, clusterRows,
+		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, scriptRows, clusterRows,
 		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
 	}
 }
@@ -190,14 +201,15 @@ func (row *Command) complete() {
 	} else {
 		row.Categories |= CatSlow
 	}
-	if row.Kind == KindWrite || row.Kind == KindRead || row.session != nil || row.block != nil { // no container
+	own := row.Kind != KindSession && row.Kind != KindAdmin
+	if own || row.session != nil || row.block != nil { // no mere container
 		row.Categories |= groupCategories[row.Group]
 	}
 }
 
 var groupCategories = map[string]Categories{
 	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV,
-	"bitmap": CatBitmap, "transactions": CatTransaction,
+	"bitmap": CatBitmap, "transactions": CatTransaction, "scripting": CatScripting,
 }
 
 // Rows returns the top-level rows sorted by name. The caller must not change them.
@@ -264,6 +276,9 @@ func (row *Command) keys(args [][]byte) []int {
 		return row.keysAt(args)
 	}
 	k := row.Keys
+	if k.CountAt > 0 {
+		return countedKeys(args, k.CountAt)
+	}
 	if k.First == 0 {
 		return nil
 	}
@@ -276,6 +291,18 @@ func (row *Command) keys(args [][]byte) []int {
 		at = append(at, i)
 	}
 	return at
+}
+
+// countedKeys are the positions of the keys behind their number; nil if that makes no sense.
+func countedKeys(args [][]byte, at int) (keys []int) {
+	n, ok := parseInt(args[at])
+	if !ok || n < 0 || n > int64(len(args)-at-1) {
+		return nil
+	}
+	for i := range int(n) {
+		keys = append(keys, at+1+i)
+	}
+	return keys
 }
 
 // names spells out the bits of a set, in the order of the names.

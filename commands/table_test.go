@@ -48,7 +48,8 @@ func checkWords(t *testing.T, row *Command) {
 
 func checkHandler(t *testing.T, row *Command) {
 	handlers := 0
-	for _, has := range []bool{row.plan != nil, row.read != nil, row.session != nil, row.block != nil} {
+	for _, has := range []bool{row.plan != nil, row.read != nil, row.session != nil, row.block != nil,
+		row.script != nil} {
 		if has {
 			handlers++
 		}
@@ -63,6 +64,8 @@ func checkHandler(t *testing.T, row *Command) {
 		t.Errorf("%s: only a read can be planned as one", row.Name)
 	case row.Kind == KindRead && row.planRead == nil && row.planMulti == nil && row.inMulti == queuedInMulti:
 		t.Errorf("%s: a transaction could not hold it", row.Name)
+	case (row.script != nil) != (row.Kind == KindScript):
+		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
 	case row.local != nil && row.Kind != KindRead:
 		t.Errorf("%s: only a read can be local", row.Name)
 	}
@@ -73,7 +76,7 @@ func checkHandler(t *testing.T, row *Command) {
 
 func checkKeys(t *testing.T, row *Command) {
 	documented := hasKeyArg(row.Args)
-	if documented != (row.Keys.First > 0) {
+	if documented == row.Keys.none() {
 		t.Errorf("%s: key positions and arguments disagree", row.Name)
 	}
 	if row.Keys.First > 0 && (row.Keys.Step < 1 || row.Keys.Access == "") {

@@ -3,7 +3,7 @@
 //
 // Types to know: Store; Batch, through which one log entry changes it; Txn and Op, the closed vocabulary
 // of changes; Record, a handle on one encoded version of one key; Pin, a moment held for reading;
-// Loader, which builds a store from a snapshot.
+// Loader, which builds a store from a snapshot; Scratch, the next transaction put together step by step.
 //
 // Where things are: record.go has the encoding, index.go the past of each key, history.go all records by
 // revision, txn.go the evaluation of transactions (modify.go, compare.go and range.go its parts),

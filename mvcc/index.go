@@ -27,10 +27,14 @@ import (
 type index struct {
 	byKey map[string]*chain
 	order btree.Map[string, *chain]
+	under *Scratch // nil but in a scratch, whose index fills itself from below
 }
 
 func (x *index) get(key string) (*chain, bool) {
 	c, ok := x.byKey[key]
+	if !ok && x.under != nil {
+		return x.under.loadKey(x, key)
+	}
 	return c, ok
 }
 
@@ -127,6 +131,9 @@ func (c *chain) live() Record {
 // walk calls fn with the chains of a span, in key order or in reverse, until fn returns false.
 // fn may change chains but not add or remove any.
 func (x *index) walk(sp Span, desc bool, fn func(key string, c *chain) bool) {
+	if x.under != nil {
+		x.under.loadSpan(x, sp)
+	}
 	switch {
 	case sp.Kind == SpanKey:
 		if c, ok := x.get(sp.From); ok {

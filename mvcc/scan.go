@@ -28,6 +28,9 @@ const (
 // only as described above), and returns the cursor of the next page; 0 starts and 0 ends. A page
 // may be empty. Keys past their deadline are not hidden. fn runs without the lock.
 func (s *Store) Scan(cursor uint64, count int, fn func(Record)) (next uint64) {
+	if s.scratch != nil {
+		return s.scratch.scan(cursor, count, fn)
+	}
 	p, left := fromCursor(cursor), max(count, 1)
 	for {
 		page := s.scanChunk(p, left)

@@ -16,6 +16,8 @@ type Store struct {
 
 	batch Batch // only inside Update: under mu
 
+	scratch *Scratch // nil but in a scratch's own store
+
 	mu struct {
 		sync.RWMutex
 		at *state
@@ -90,7 +92,12 @@ func (s *Store) CompactRevision() Revision { return Revision(s.published.compact
 
 // Len returns the number of live keys, those past their deadline but not yet expired included. It
 // takes no lock.
-func (s *Store) Len() int64 { return s.published.keys.Load() }
+func (s *Store) Len() int64 {
+	if s.scratch != nil {
+		s.scratch.loadAll()
+	}
+	return s.published.keys.Load()
+}
 
 // Expiring returns the number of live keys that have a deadline. It takes no lock.
 func (s *Store) Expiring() int64 { return s.published.expiring.Load() }

@@ -142,6 +142,7 @@ func (n *node) serveClients() error {
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
 		MaxTxnOps: int(s.maxTxnOps), ConfigFile: s.configFile,
+		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout,
 		Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
 	n.server = resp.NewServer(resp.Config{

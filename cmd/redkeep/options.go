@@ -23,6 +23,7 @@ type settings struct {
 	logStore, logFormat             string
 	logLevel                        slog.Level
 	requestTimeout, historyAge      time.Duration
+	scriptTimeout                   time.Duration
 	heartbeatInterval, electionTime time.Duration
 	maxRequestBytes, quotaBytes     int64
 	historyBytes, snapshotBytes     int64
@@ -73,6 +74,9 @@ var options = []option{
 
 	{"request-timeout", "5s", "time", groupLimits, "no request waits longer for a quorum",
 		setTime(func(s *settings) *time.Duration { return &s.requestTimeout }, 100*time.Millisecond,
+			10*time.Minute)},
+	{"script-timeout", "5s", "time", groupLimits, "no script of EVAL runs longer",
+		setTime(func(s *settings) *time.Duration { return &s.scriptTimeout }, 10*time.Millisecond,
 			10*time.Minute)},
 	{"max-request-bytes", "8MiB", "size", groupLimits, "largest request a client may send",
 		setSize(func(s *settings) *int64 { return &s.maxRequestBytes }, 64<<10, 32<<20)},

@@ -230,7 +230,8 @@ type family struct {
 
 func TestSameAsRedis(t *testing.T) {
 	families := slices.Concat(stringFamilies, keyFamilies, expiryFamilies, connectionFamilies,
-		introspectionFamilies, valueFamilies, bitmapFamilies, renameFamilies, serverFamilies, multiFamilies)
+		introspectionFamilies, valueFamilies, bitmapFamilies, renameFamilies, serverFamilies, multiFamilies,
+		scriptFamilies)
 	for _, g := range targets {
 		t.Run(g.name, func(t *testing.T) {
 			redis, keep := startRedis(t), g.start(t)

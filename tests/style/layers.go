@@ -21,7 +21,8 @@ var layers = map[string][]string{
 	"pubsub":   {"mvcc"},
 	"locks":    {"mvcc", "lease"},
 	"raftfsm":  {"mvcc", "lease", "pubsub", "locks", "cluster"},
-	"commands": {"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster"},
+	"script":   {"resp"}, // replies are what its values become
+	"commands": {"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script"},
 	"client":   {},
 }
 
