@@ -105,7 +105,7 @@ func newModel() *model {
 	return m
 }
 
-// apply runs one entry; it is handed over at once, as apply does.
+// apply runs one entry. It is handed over later: in between, the store is ahead of the hub.
 func (m *model) apply(txns []*mvcc.Txn, compact mvcc.Revision) {
 	m.now++
 	events := m.store.Update(m.now, func(b *mvcc.Batch) {
@@ -117,7 +117,14 @@ func (m *model) apply(txns []*mvcc.Txn, compact mvcc.Revision) {
 		}
 	})
 	m.log = append(m.log, events...)
-	m.hub.Applied(Applied{Revision: m.store.Revision(), Events: events})
+	m.pending = append(m.pending, Applied{Revision: m.store.Revision(), Events: slices.Clone(events)})
+}
+
+func (m *model) handOver() {
+	for _, a := range m.pending {
+		m.hub.Applied(a)
+	}
+	m.pending = nil
 }
 
 var specs = []Spec{
@@ -139,7 +146,7 @@ func (m *model) start(spec int, from mvcc.Revision, limit int, progress bool) {
 		w.watch.Progress = time.Nanosecond
 	}
 	if from == 0 {
-		w.from = m.store.Revision() + 1
+		w.from = m.hub.mu.revision + 1
 	}
 	w.sub = m.hub.Watch(w.watch, w.q)
 	m.watchers = append(m.watchers, w)
@@ -246,6 +253,7 @@ func drawTxn(t *rapid.T) *mvcc.Txn {
 
 // replace installs a snapshot of a store that is ahead, compacted or not, as a member that was cut off gets it.
 func (m *model) replace(t *rapid.T) {
+	m.handOver()
 	ahead := copyOf(m.store)
 	txns := make([]*mvcc.Txn, rapid.IntRange(1, 3).Draw(t, "missed"))
 	for i := range txns {
@@ -305,7 +313,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			back := mvcc.Revision(rapid.IntRange(0, 6).Draw(t, "back"))
 			m.apply(nil, max(m.store.Revision()-back, 1))
 		},
-		"sweep": func(*rapid.T) { m.store.CompactSlice(3) },
+		"hand over": func(*rapid.T) { m.handOver() },
+		"sweep":     func(*rapid.T) { m.store.CompactSlice(3) },
 		"watch": func(t *rapid.T) {
 			back := mvcc.Revision(rapid.IntRange(-3, 10).Draw(t, "back"))
 			from := max(m.store.Revision()-back, 1)
@@ -343,6 +352,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 
 // settle lets every watcher read until nothing comes any more.
 func (m *model) settle() {
+	m.handOver()
 	for busy := true; busy; {
 		busy = m.hub.turn()
 		for _, w := range m.watchers {
