@@ -2,6 +2,7 @@ package commands
 
 import (
 	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -16,6 +17,9 @@ type call struct {
 	compacts bool
 	compact  mvcc.Revision
 	physical bool // the reply waits until the compacted history has left this node's memory
+
+	publishes bool // the request is a message
+	message   pubsub.Message
 }
 
 // render makes the reply of a write from its result: of the whole transaction if the command stood alone, of
@@ -26,7 +30,7 @@ type render func(r *mvcc.Result) resp.Value
 func (c *call) begin(args [][]byte) {
 	c.row, c.args = nil, args
 	c.txn.Compares, c.txn.Then, c.txn.Else = c.txn.Compares[:0], c.txn.Then[:0], c.txn.Else[:0]
-	c.compacts, c.physical = false, false
+	c.compacts, c.physical, c.publishes = false, false, false
 }
 
 // str returns word i without a copy; see alias.

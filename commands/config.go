@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -17,7 +18,7 @@ var configRows = []Command{
 				Args:       args(argString("parameter").many()), session: configGet},
 			{Name: "set", Arity: -4, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
 				Complexity: "O(N) when N is the number of configuration parameters provided",
-				Summary:    "Sets configuration parameters in-flight; none can be changed.",
+				Summary:    "Sets configuration parameters of this node in-flight.",
 				Args:       args(argBlock("data", argString("parameter"), argString("value")).many()),
 				session:    configSet},
 			{Name: "resetstat", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
@@ -43,7 +44,7 @@ func (d *Dispatcher) parameters() []parameter {
 	return []parameter{
 		{"appendfsync", "always"},
 		{"appendonly", "yes"},
-		{"client-output-buffer-limit", "normal 0 0 0 slave 0 0 0 pubsub 0 0 0"},
+		{"client-output-buffer-limit", "normal 0 0 0 slave 0 0 0 pubsub 33554432 8388608 60"},
 		{"cluster-enabled", "no"},
 		{"databases", "1"},
 		{"dir", d.cfg.DataDir},
@@ -53,7 +54,7 @@ func (d *Dispatcher) parameters() []parameter {
 		{"maxclients", number(int64(d.cfg.MaxClients))},
 		{"maxmemory", number(d.cfg.QuotaBytes)},
 		{"maxmemory-policy", "noeviction"},
-		{"notify-keyspace-events", ""},
+		{"notify-keyspace-events", d.engine.Hub().Notify().String()},
 		{"port", number(int64(d.cfg.ClientPort))},
 		{"proto-max-bulk-len", number(min(d.cfg.MaxRequestBytes, maxBulkBytes))},
 		{"repl-backlog-size", "0"},
@@ -63,7 +64,7 @@ func (d *Dispatcher) parameters() []parameter {
 		{"slowlog-max-len", "0"},
 		{"tcp-keepalive", "15"},
 		{"timeout", "0"},
-		{"tracking-table-max-keys", "0"},
+		{"tracking-table-max-keys", number(int64(d.engine.Hub().Tracker().Limit()))},
 	}
 }
 
@@ -90,7 +91,28 @@ func askedFor(wanted [][]byte, name string) (shown string, ok bool) {
 	return "", false
 }
 
-// configSet refuses every change. Setting a parameter to the value it has is not one, so frameworks that set
+// changeable are the parameters that CONFIG SET changes, on this member and until it restarts. An error ends
+// the error text.
+var changeable = map[string]func(d *Dispatcher, value string) error{
+	"notify-keyspace-events": func(d *Dispatcher, value string) error {
+		n, ok := pubsub.ParseNotify(value)
+		if !ok {
+			return errNotifyClass
+		}
+		d.engine.Hub().SetNotify(n)
+		return nil
+	},
+	"tracking-table-max-keys": func(d *Dispatcher, value string) error {
+		n, err := strconv.ParseUint(value, 10, 31)
+		if err != nil {
+			return errConfigNumber
+		}
+		d.engine.Hub().Tracker().SetLimit(int(n))
+		return nil
+	},
+}
+
+// configSet refuses most changes. Setting a parameter to the value it has is not one, so frameworks that set
 // what they need at start get through where the server already is as they need it.
 func configSet(c *call, _ *session) (resp.Value, error) {
 	if len(c.args)%2 != 0 {
@@ -102,6 +124,12 @@ func configSet(c *call, _ *session) (resp.Value, error) {
 		at := slices.IndexFunc(all, func(p parameter) bool { return p.name == name })
 		if at < 0 {
 			return resp.Value{}, errConfigUnknown(c.args[i])
+		}
+		if change := changeable[name]; change != nil {
+			if err := change(c.d, string(c.args[i+1])); err != nil {
+				return resp.Value{}, errConfigFailed(name, err.Error())
+			}
+			continue
 		}
 		if all[at].value != string(c.args[i+1]) {
 			return resp.Value{}, errConfigFailed(name, errSetImmutable)

@@ -57,6 +57,8 @@ type Config struct {
 	DataDir         string
 	ConfigFile      string
 	Clock           func() time.Time // nil: time.Now
+
+	WatchBufferBytes int64 // of events queued for one connection before it is fed from history; 0: 1 MiB
 }
 
 // Dispatcher serves the commands of all connections. It implements resp.Handler and is safe for concurrent
@@ -91,6 +93,9 @@ func New(cfg Config) *Dispatcher {
 	d := &Dispatcher{
 		cfg: cfg, engine: cfg.Engine, log: cfg.Logger, table: NewTable(), started: cfg.Clock(),
 		stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	if d.cfg.WatchBufferBytes == 0 {
+		d.cfg.WatchBufferBytes = 1 << 20
 	}
 	if d.cfg.RunID == "" {
 		d.cfg.RunID = newRunID(d.started)
@@ -142,10 +147,11 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 		return true
 	}
 	s.last.Store(c.row)
+	defer s.tracks.served()
 	switch {
 	case c.row.plan != nil:
 		return d.write(conn, s)
-	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local:
+	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local && !s.tracks.on():
 		s.run.plan(d.engine, c, c.row.planRead(c))
 		return true
 	case c.row.read != nil && !s.local && (c.row.local == nil || !c.row.local(c)):
@@ -177,7 +183,7 @@ func (d *Dispatcher) read(conn *resp.Conn, s *session) bool {
 		return false
 	}
 	s.run.begin(KindRead)
-	s.run.items = append(s.run.items, item{row: s.call.row, args: s.call.args})
+	s.run.items = append(s.run.items, item{row: s.call.row, args: s.call.args, track: s.tracks.wants()})
 	return true
 }
 
@@ -189,12 +195,17 @@ func (d *Dispatcher) answer(conn *resp.Conn, s *session) bool {
 	if c.row.session != nil {
 		v, err = c.row.session(c, s)
 	} else {
+		s.trackOne(conn, c.row, c.args)
 		s.view.begin(d.engine.Store(), d.engine.Now(), false)
 		v, err = c.row.read(c, &s.view)
 		d.stats.lookups(&s.view)
 	}
 	if err != nil {
 		v = refused(err)
+	}
+	if s.settled { // what was queued for subscriptions that ended stands before the reply that says so
+		s.settled = false
+		conn.Deliver()
 	}
 	d.reply(conn, s, c.row, v, time.Since(began))
 	if s.closing {
@@ -268,6 +279,7 @@ func (d *Dispatcher) finishReads(conn *resp.Conn, s *session) bool {
 		s.run.refuse(readFate(err))
 		return true
 	}
+	s.trackAll(conn)
 	s.view.begin(d.engine.Store(), round.Point().Now, true)
 	for range expireRounds {
 		s.run.read(&s.reading, &s.view)

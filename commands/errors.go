@@ -44,6 +44,19 @@ const (
 	errSlowlogCount = clientError("ERR count should be greater than or equal to -1")
 	errSlowlogArity = clientError("ERR unknown subcommand or wrong number of arguments for 'get'. " +
 		"Try SLOWLOG HELP.")
+	errNoBcast       = clientError("ERR PREFIX option requires BCAST mode to be enabled")
+	errOptinOptout   = clientError("ERR You can't specify both OPTIN mode and OPTOUT mode")
+	errBcastOpt      = clientError("ERR OPTIN and OPTOUT are not compatible with BCAST")
+	errRedirectID    = clientError("ERR The client ID you want redirect to does not exist")
+	errRedirectTwice = clientError("ERR A client can only redirect to a single other client")
+	errSwitchBcast   = clientError("ERR You can't switch BCAST mode on/off before disabling tracking for this " +
+		"client, and then re-enabling it with a different mode.")
+	errSwitchOpt = clientError("ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this " +
+		"client, and then re-enabling it with a different mode.")
+	errCaching = clientError("ERR CLIENT CACHING can be called only when the client is in tracking mode with " +
+		"OPTIN or OPTOUT mode enabled")
+	errCachingYes    = clientError("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
+	errCachingNo     = clientError("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
 	errConfigRewrite = clientError("ERR The server is running without a config file")
 )
 
@@ -66,6 +79,10 @@ const (
 	errFutureRev    = clientError("FUTUREREV required revision is a future revision")
 	errRevision     = clientError("ERR revision is not an integer or out of range")
 	errNegative     = clientError("ERR value is out of range, must not be negative")
+	errNotifyClass  = clientError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+	errConfigNumber = clientError("argument must be between 0 and 2147483647 inclusive")
+	errWatchRange   = clientError("ERR watcher range is empty")
+	errProgress     = clientError("ERR PROGRESS must be from 100 ms to one day")
 	errInternal     = clientError("ERR internal error; the command was not executed")
 	errSetImmutable = "can't set immutable config"
 )
@@ -93,6 +110,20 @@ func cut(b []byte, max int) string {
 func errUnknownSub(container string, sub []byte) error {
 	return clientError(fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.",
 		cut(sub, quotedBytes), strings.ToUpper(container)))
+}
+
+func errSubscriber(name string) error {
+	return clientError("ERR Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / " +
+		"RESET are allowed in this context")
+}
+
+func errWatchChannel(channel, why string) error {
+	return clientError("ERR invalid watch channel '" + cut([]byte(channel), quotedBytes) + "': " + why)
+}
+
+func errPrefixOverlap(prefix, other, which string) error {
+	return clientError(fmt.Sprintf("ERR Prefix '%s' overlaps with %s prefix '%s'. Prefixes for a single client "+
+		"must not overlap.", prefix, which, other))
 }
 
 func errArity(name string) error {

@@ -53,9 +53,14 @@ func gateAuthenticated(*session, *call) error { return nil }
 // gatePermitted is where the user's rules meet the row's categories and keys. There are no users yet.
 func gatePermitted(*session, *call) error { return nil }
 
-// gateSubscriber is where a RESP2 connection with subscriptions is held to the few commands it may send.
-// There are no subscriptions yet.
-func gateSubscriber(*session, *call) error { return nil }
+// gateSubscriber holds a RESP2 connection with subscriptions to the few commands it may send: the client could
+// not tell other replies from messages.
+func gateSubscriber(s *session, c *call) error {
+	if c.row.subscribed || !s.subscriberMode() {
+		return nil
+	}
+	return errSubscriber(c.row.Name)
+}
 
 // gateQueue is where a connection inside MULTI has its command queued instead of served. There is no MULTI
 // yet.

@@ -22,9 +22,11 @@ type session struct {
 	reading call // the read being run, while call already holds the command that ended its run
 	view    view
 	run     run
+	subscriptions
 
 	// Shown by CLIENT LIST to other connections.
 	shownLocal atomic.Bool
+	ended      atomic.Bool // the connection is closed
 	noEvict    atomic.Bool
 	noTouch    atomic.Bool
 	last       atomic.Pointer[Command]
@@ -70,6 +72,7 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 		return s
 	}
 	s := &session{id: conn.ID(), conn: conn, proto: conn.Proto()}
+	s.run.owner = s.id
 	s.call.d, s.reading.d = d, d
 	conn.Session = s
 	d.mu.Lock()
@@ -80,6 +83,10 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 
 // Closed forgets a connection.
 func (d *Dispatcher) Closed(conn *resp.Conn) {
+	if s, ok := conn.Session.(*session); ok {
+		s.ended.Store(true)
+		s.endSubscriptions(d)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.mu.sessions, conn.ID())

@@ -29,6 +29,7 @@ const (
 	FlagReadonly
 	FlagDenyOOM // refused while the node takes no writes that grow the state
 	FlagAdmin
+	FlagPubSub
 	FlagNoScript
 	FlagLoading
 	FlagStale
@@ -39,7 +40,7 @@ const (
 	FlagAllowBusy
 )
 
-var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "noscript", "loading", "stale", "asking",
+var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loading", "stale", "asking",
 	"fast", "no_auth", "no_multi", "allow_busy"}
 
 // Categories are ACL categories. Those that follow from flags and group are added when the table is built.
@@ -51,6 +52,7 @@ const (
 	CatWrite
 	CatString
 	CatAdmin
+	CatPubSub
 	CatFast
 	CatSlow
 	CatDangerous
@@ -59,7 +61,7 @@ const (
 	CatCluster
 )
 
-var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "fast", "slow", "dangerous",
+var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "pubsub", "fast", "slow", "dangerous",
 	"connection", "kv", "cluster"}
 
 // Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative Last
@@ -97,6 +99,8 @@ type Command struct {
 	local    func(c *call) bool                 // KindRead: whether these arguments ask for no barrier
 	accessOf func(args [][]byte) (words string) // key access when it depends on the arguments
 
+	subscribed bool // may be sent by a RESP2 connection that has subscriptions
+
 	subs  map[string]*Command
 	stats *rowStats
 }
@@ -113,6 +117,7 @@ func families() [][]Command {
 	return [][]Command{
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
 		stringRows, keyRows, expiryRows, kvRows, clusterRows,
+		pubsubRows, watchRows,
 	}
 }
 
@@ -159,8 +164,10 @@ func (row *Command) complete() {
 	row.stats = &rowStats{}
 	switch row.Kind {
 	case KindWrite:
-		row.Flags |= FlagWrite
-		row.Categories |= CatWrite
+		if row.Flags&FlagPubSub == 0 { // a message goes through the log, but is no write to Redis's clients
+			row.Flags |= FlagWrite
+			row.Categories |= CatWrite
+		}
 	case KindRead:
 		row.Flags |= FlagReadonly
 		row.Categories |= CatRead
@@ -179,7 +186,7 @@ func (row *Command) complete() {
 }
 
 var groupCategories = map[string]Categories{
-	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV,
+	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV, "pubsub": CatPubSub,
 }
 
 // Rows returns the top-level rows sorted by name. The caller must not change them.

@@ -211,3 +211,6 @@ func (h *Hub) notifications(events []mvcc.Event) {
 		}
 	}
 }
+
+// Subscriptions returns how many subscriptions of all kinds there are.
+func (h *Hub) Subscriptions() int64 { return h.listening.Load() }

@@ -15,7 +15,7 @@
 // index.go which watches a key concerns, channels.go messages, notify.go the names of changes, json.go the
 // payload, tracking.go invalidations.
 //
-// Goroutines: one, the hub's, started by New and waited for by Close. Locks: Hub.mu (the inbox), held for
+// Goroutines: one, the hub's, started by Start and waited for by Close. Locks: Hub.mu (the inbox), held for
 // an append; registry.mu (who listens, for counts); Tracker.mu. None is held while another is taken, while
 // the store is read, or while a sink is called.
 //

@@ -86,6 +86,7 @@ type Hub struct {
 		inbox    []item
 		bytes    int
 		revision mvcc.Revision // of the last Applied or Replaced
+		started  bool
 		closed   bool
 	}
 }
@@ -114,15 +115,9 @@ type item struct {
 // inboxBytes bounds the records that wait in the inbox.
 const inboxBytes = 64 << 20
 
-// New returns a hub over a store that exists for its whole life. Close ends its goroutine.
+// New returns a hub over a store that exists for its whole life. It takes what is applied from now on, and
+// serves nobody until Start.
 func New(store *mvcc.Store) *Hub {
-	h := newHub(store)
-	go h.run()
-	return h
-}
-
-// newHub returns a hub without its goroutine, for tests that take its turns one by one.
-func newHub(store *mvcc.Store) *Hub {
 	h := &Hub{
 		store: store, tracker: newTracker(),
 		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
@@ -140,16 +135,28 @@ func newHub(store *mvcc.Store) *Hub {
 	return h
 }
 
+// Start starts the hub's goroutine. Close ends it.
+func (h *Hub) Start() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.mu.started && !h.mu.closed {
+		h.mu.started = true
+		go h.run()
+	}
+}
+
 // Close ends the hub's goroutine and waits for it. Calls that follow do nothing.
 func (h *Hub) Close() {
 	h.mu.Lock()
-	first := !h.mu.closed
+	first, started := !h.mu.closed, h.mu.started
 	h.mu.closed = true
 	h.mu.Unlock()
 	if first {
 		close(h.stop)
 	}
-	<-h.done
+	if started {
+		<-h.done
+	}
 }
 
 // Tracker returns the table of cached keys.

@@ -53,7 +53,7 @@ func ParseNotify(text string) (n Notify, ok bool) {
 // String writes the classes as CONFIG GET does.
 func (n Notify) String() string {
 	var b strings.Builder
-	classes := "g$lshzxetd"
+	classes := "g$lshzxetdn"
 	if n&notifyAll == notifyAll {
 		b.WriteByte('A')
 		classes = ""
@@ -66,8 +66,8 @@ func (n Notify) String() string {
 	return b.String()
 }
 
-// notifyTail are the letters behind those that A stands for.
-const notifyTail = "nKEm"
+// notifyTail are the letters behind the classes. New keys are not shown beside A: Redis forgets them there.
+const notifyTail = "KEm"
 
 // SetNotify chooses the keyspace notifications of this member.
 func (h *Hub) SetNotify(n Notify) { h.notify.Store(uint32(n)) }

@@ -73,6 +73,21 @@ func (t *Tracker) Start(c *Tracking) {
 	}
 }
 
+// Replace puts a client with other options in the place of one. Keys noted for the old one are news to the new
+// one.
+func (t *Tracker) Replace(old, c *Tracking) {
+	t.Start(c)
+	t.mu.Lock()
+	for _, clients := range t.mu.keys {
+		if _, noted := clients[old]; noted {
+			delete(clients, old)
+			clients[c] = struct{}{}
+		}
+	}
+	t.mu.Unlock()
+	t.Stop(old)
+}
+
 // Stop ends it. The table forgets the client key by key, as keys change, and holds nothing of it but its place.
 func (t *Tracker) Stop(c *Tracking) {
 	t.mu.Lock()
@@ -109,7 +124,7 @@ func (t *Tracker) Read(c *Tracking, key string) {
 	}
 	addTo(t.mu.keys, key, c)
 	var told []news
-	if len(t.mu.keys) > t.mu.limit {
+	if t.mu.limit > 0 && len(t.mu.keys) > t.mu.limit {
 		told = t.evictLocked(key)
 	}
 	t.mu.Unlock()
@@ -137,12 +152,22 @@ func (t *Tracker) evictLocked(keep string) (told []news) {
 	return told
 }
 
-// SetLimit bounds the keys of the table.
+// SetLimit bounds the keys of the table; 0 for no bound.
 func (t *Tracker) SetLimit(keys int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.mu.limit = keys
 }
+
+// Limit returns the bound that SetLimit sets; 0 means none.
+func (t *Tracker) Limit() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.limit
+}
+
+// Clients returns how many clients track.
+func (t *Tracker) Clients() int64 { return t.active.Load() }
 
 // Keys returns how many keys are in the table.
 func (t *Tracker) Keys() int {

@@ -193,6 +193,9 @@ func (h *Hub) revision(rev mvcc.Revision, events []mvcc.Event) {
 				w.touched = append(w.touched, f)
 			}
 			f.events = append(f.events, *e)
+			if !f.spec.Prev {
+				f.events[len(f.events)-1].Prev = mvcc.Record{}
+			}
 		})
 	}
 	for i, f := range w.touched {
