@@ -169,9 +169,9 @@ func (p peer) line(now time.Time) string {
 		}
 		redirect = s.shownRedirect.Load() - 1
 	}
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=%d "+
-		"multi=-1 watch=0 qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%d oll=%d omem=%d tot-mem=%d "+
-		"events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n",
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d "+
+		"ssub=%d multi=-1 watch=0 qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%d oll=%d omem=%d "+
+		"tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n",
 		p.conn.ID(), p.conn.RemoteAddr(), p.conn.LocalAddr(), l.name, int64(now.Sub(p.conn.Created()).Seconds()),
 		max(idle, 0), flags, subs[listChannels], subs[listPatterns], subs[listShards], n.QueryBuffer, n.QueryFree,
 		n.OutputBuffer, n.Pushes, n.PushBytes, n.QueryBuffer+n.QueryFree+n.OutputBuffer+n.PushBytes,

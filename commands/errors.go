@@ -9,9 +9,9 @@ import (
 	"github.com/redkeep/redkeep/raftfsm"
 )
 
-// clientError is a text a client sees. Its first word is a contract: clients act on it, and it says whether a
-// write is definitely not done or of unknown outcome (only UNCERTAIN). Everything a client can be told is in
-// this file. No text quotes the value of a key.
+// clientError is a text a client sees. Its first word is a contract: clients act on it, and it says
+// whether a write is definitely not done or of unknown outcome (only UNCERTAIN). Everything a client can
+// be told is in this file. No text quotes the value of a key.
 type clientError string
 
 func (e clientError) Error() string { return string(e) }
@@ -55,8 +55,10 @@ const (
 		"client, and then re-enabling it with a different mode.")
 	errCaching = clientError("ERR CLIENT CACHING can be called only when the client is in tracking mode with " +
 		"OPTIN or OPTOUT mode enabled")
-	errCachingYes    = clientError("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
-	errCachingNo     = clientError("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
+	errCachingYes = clientError("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN " +
+		"mode.")
+	errCachingNo = clientError("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT " +
+		"mode.")
 	errConfigRewrite = clientError("ERR The server is running without a config file")
 )
 
@@ -113,8 +115,8 @@ func errUnknownSub(container string, sub []byte) error {
 }
 
 func errSubscriber(name string) error {
-	return clientError("ERR Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / " +
-		"RESET are allowed in this context")
+	return clientError("ERR Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / " +
+		"QUIT / RESET are allowed in this context")
 }
 
 func errWatchChannel(channel, why string) error {
@@ -213,7 +215,8 @@ func (d *Dispatcher) writeFate(err error, bytes int) error {
 	}
 }
 
-// readFate is the text for reads that could not be confirmed. A read changes nothing, so it may be repeated.
+// readFate is the text for reads that could not be confirmed. A read changes nothing, so it may be
+// repeated.
 func readFate(err error) error {
 	switch {
 	case errors.Is(err, raftfsm.ErrNoLeader):

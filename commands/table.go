@@ -40,8 +40,8 @@ const (
 	FlagAllowBusy
 )
 
-var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loading", "stale", "asking",
-	"fast", "no_auth", "no_multi", "allow_busy"}
+var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loading", "stale",
+	"asking", "fast", "no_auth", "no_multi", "allow_busy"}
 
 // Categories are ACL categories. Those that follow from flags and group are added when the table is built.
 type Categories uint32
@@ -61,11 +61,12 @@ const (
 	CatCluster
 )
 
-var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "pubsub", "fast", "slow", "dangerous",
-	"connection", "kv", "cluster"}
+var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "pubsub", "fast", "slow",
+	"dangerous", "connection", "kv", "cluster"}
 
-// Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative Last
-// counts from the end. The zero Keys means no key. Access is what COMMAND tells of the use made of them.
+// Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative
+// Last counts from the end. The zero Keys means no key. Access is what COMMAND tells of the use made of
+// them.
 type Keys struct {
 	First, Last, Step int
 	Access            string // words of Redis's key specifications: RO RW OW RM access update insert delete

@@ -11,8 +11,8 @@ import (
 	"github.com/redkeep/redkeep/resp"
 )
 
-// Watches, in their two forms: channels (watch:key, for every Redis client) and KV.WATCH (binary-safe, a push
-// per revision). Both are specs for the hub; here are their grammar and their frames.
+// Watches, in their two forms: channels (watch:key, for every Redis client) and KV.WATCH (binary-safe, a
+// push per revision). Both are specs for the hub; here are their grammar and their frames.
 
 var watchRows = []Command{
 	{Name: "kv.watch", Arity: -2, Flags: FlagPubSub | FlagNoScript | FlagNoMulti, Group: "kv", Since: "0.2.0",
@@ -33,8 +33,8 @@ const (
 	maxProgress = 24 * time.Hour
 )
 
-// parseWatchChannel reads watch[;option[=value]]…:key. It returns nil for a name that does not begin so: that is
-// an ordinary channel or pattern.
+// parseWatchChannel reads watch[;option[=value]]…:key. It returns nil for a name that does not begin so:
+// that is an ordinary channel or pattern.
 func parseWatchChannel(name string, pattern bool) (*pubsub.Watch, error) {
 	if !strings.HasPrefix(name, "watch:") && !strings.HasPrefix(name, "watch;") {
 		return nil, nil
@@ -133,7 +133,7 @@ func (f channelForm) Progress(b []byte, proto int, rev mvcc.Revision) []byte {
 }
 
 func (f channelForm) canceled(proto int, compacted mvcc.Revision) []byte {
-	return appendBulkOf(f.control(nil, proto), func(b []byte) []byte { return pubsub.AppendCanceled(b, compacted) })
+	return resp.AppendBulk(f.control(nil, proto), pubsub.AppendCanceled(nil, compacted))
 }
 
 // begin appends a message up to its payload.
@@ -157,8 +157,8 @@ func appendMessageHead(b []byte, proto, n int, kind, name string) []byte {
 	return resp.AppendBulk(resp.AppendBulk(resp.AppendPush(b, proto, n), kind), name)
 }
 
-// appendBulkOf appends what fill appends as a bulk string. The length stands in front and is known behind, so
-// the content is moved once; that is cheaper than a buffer of its own.
+// appendBulkOf appends what fill appends as a bulk string. The length stands in front and is known behind,
+// so the content is moved once; that is cheaper than a buffer of its own.
 func appendBulkOf(b []byte, fill func([]byte) []byte) []byte {
 	start := len(b)
 	b = fill(b)

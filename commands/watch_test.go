@@ -17,7 +17,8 @@ func TestWatchChannels(t *testing.T) {
 	writer.do("SET", "stock1", "2000")
 	for range 2 {
 		got := c.reply()
-		want := `{"type":"put","key":"stock1","value":"2000","create_revision":2,"mod_revision":3,"version":2,"end":true}`
+		want := `{"type":"put","key":"stock1","value":"2000","create_revision":2,` +
+			`"mod_revision":3,"version":2,"end":true}`
 		if strings.HasPrefix(got, "[message watch;prefix") {
 			want = strings.Replace(want, `,"end"`, `,"prev":{"key":"stock1","value":"1000","create_revision":2,`+
 				`"mod_revision":2,"version":1},"end"`, 1)
@@ -40,8 +41,8 @@ func TestWatchChannels(t *testing.T) {
 		}
 	}
 	writer.do("DEL", "stock2")
-	if got := c.reply(); !strings.HasPrefix(got, `[message watch;prefix;prev:stock {"type":"delete","key":"stock2",`+
-		`"mod_revision":5,"prev":{"key":"stock2"`) {
+	if got := c.reply(); !strings.HasPrefix(got, `[message watch;prefix;prev:stock {"type":"delete",`+
+		`"key":"stock2","mod_revision":5,"prev":{"key":"stock2"`) {
 		t.Errorf("got %s", got)
 	}
 	c.want("[pong ]", "PING")
@@ -56,9 +57,10 @@ func TestWatchFromThePast(t *testing.T) {
 	}
 	c.want("[subscribe watch;rev=9:k 1]", "SUBSCRIBE", "watch;rev=9:k")
 	c.send(encode("SUBSCRIBE", "watch;rev=13;noput:k"))
-	for rev, got := 9, ""; rev <= 11; {
-		got = c.reply()
+	for rev, confirmed := 9, false; rev <= 11 || !confirmed; {
+		got := c.reply()
 		if strings.HasPrefix(got, "[subscribe") {
+			confirmed = true
 			continue
 		}
 		if !strings.Contains(got, fmt.Sprintf(`"mod_revision":%d,`, rev)) {
@@ -96,7 +98,8 @@ func TestBadWatchChannels(t *testing.T) {
 		"watch;bogus:k", "watch;rev:k", "watch;rev=x:k", "watch;rev=-1:k", "watch;prev=1:k", "watch;rev=1;rev=2:k",
 		"watch;progress=1:k", "watch;progress:k", "watch;prefix", "watch;:k",
 	} {
-		if got := c.do("SUBSCRIBE", "fine", bad); !strings.HasPrefix(got, "(ERR invalid watch channel '"+bad+"': ") {
+		want := "(ERR invalid watch channel '" + bad + "': "
+		if got := c.do("SUBSCRIBE", "fine", bad); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s", bad, got)
 		}
 	}
@@ -174,7 +177,8 @@ func TestStoppedWatcherLosesNothing(t *testing.T) {
 		t.Fatal("the watcher never fell behind: the test shows nothing")
 	}
 	for i := range count {
-		if got := c.reply(); !strings.HasPrefix(got, fmt.Sprintf(`[message watch;prefix:k {"type":"put","key":"k%d",`, i)) {
+		want := fmt.Sprintf(`[message watch;prefix:k {"type":"put","key":"k%d",`, i)
+		if got := c.reply(); !strings.HasPrefix(got, want) {
 			t.Fatalf("event %d: %.100s", i, got)
 		}
 	}

@@ -9,8 +9,8 @@ import (
 
 // Catching up: watches that are behind are fed from the store's history, in chunks.
 //
-// Idea. It goes in rounds. The watches that are behind are sorted by where they are. One chunk of history is
-// read from where the last of them is, and serves every watch that is inside its stretch; the next watch
+// Idea. It goes in rounds. The watches that are behind are sorted by where they are. One chunk of history
+// is read from where the last of them is, and serves every watch that is inside its stretch; the next watch
 // beyond it gets a chunk of its own, in the same round, so a watch far back does not hold up one that is
 // nearly there. Inside a chunk, each feed is matched and encoded once, for all its watches. When the inbox
 // has something, it goes on after the next chunk.
@@ -71,8 +71,8 @@ func (c *catchup) dropFull(s *Subscription) {
 	}
 }
 
-// feedHistory feeds at least one chunk, and goes on to the end of the round unless the inbox fills meanwhile;
-// busy tells that some watches are still behind.
+// feedHistory feeds at least one chunk, and goes on to the end of the round unless the inbox fills
+// meanwhile; busy tells that some watches are still behind.
 func (h *Hub) feedHistory() (busy bool) {
 	c := &h.catchup
 	if len(c.round) == 0 {
@@ -86,8 +86,8 @@ func (h *Hub) feedHistory() (busy bool) {
 	return len(c.round)+len(c.behind) > 0
 }
 
-// feedChunk reads one chunk from where todo[0] is and feeds those inside it; it returns their number. Each of
-// them is in another list, or in none, afterwards.
+// feedChunk reads one chunk from where todo[0] is and feeds those inside it; it returns their number. Each
+// of them is in another list, or in none, afterwards.
 func (h *Hub) feedChunk(todo []*Subscription) (served int) {
 	from, until := todo[0].next, h.position
 	end := h.readChunk(from, until) // the first revision that was not read
@@ -175,8 +175,8 @@ type page struct {
 	at   []int
 }
 
-// encodeChunk encodes what the chunk has for a feed from a revision on. REQUIRES: none of the feed's watches in
-// the chunk wants an earlier one, which the order of the watches sees to.
+// encodeChunk encodes what the chunk has for a feed from a revision on. REQUIRES: none of the feed's
+// watches in the chunk wants an earlier one, which the order of the watches sees to.
 func (h *Hub) encodeChunk(f *feed, proto int, from mvcc.Revision) *page {
 	c := &h.catchup
 	p := &page{}

@@ -19,6 +19,6 @@
 // an append; registry.mu (who listens, for counts); Tracker.mu. None is held while another is taken, while
 // the store is read, or while a sink is called.
 //
-// The folder refuses to: make apply wait, keep a slow client's events in memory beyond its queue, drop an event
-// of a watch without saying so, write to a socket, know the protocol or the names of commands.
+// The folder refuses to: make apply wait, keep a slow client's events in memory beyond its queue, drop an
+// event of a watch without saying so, write to a socket, know the protocol or the names of commands.
 package pubsub

@@ -10,23 +10,25 @@ import (
 
 // The hub stands between apply, which must not wait, and clients, who may.
 //
-// Idea. Apply puts a copy of an entry's events into the inbox and goes on. One goroutine owns everything else:
-// it takes the inbox in order, finds the watches that each event concerns, and offers frames to their sinks.
-// A watch is synced (it has been offered everything up to the hub's position, so it is fed from the inbox) or
-// behind (it is fed from the store's history, catchup.go, until it has reached the position; then it is
-// synced). A sink that refuses puts its watch behind, at the revision it refused; nothing of it is kept in
-// memory. Subscribing is an item in the inbox like any other, so its place among the events is exact.
+// Idea. Apply puts a copy of an entry's events into the inbox and goes on. One goroutine owns everything
+// else: it takes the inbox in order, finds the watches that each event concerns, and offers frames to
+// their sinks. A watch is synced (it has been offered everything up to the hub's position, so it is fed
+// from the inbox) or behind (it is fed from the store's history, catchup.go, until it has reached the
+// position; then it is synced). A sink that refuses puts its watch behind, at the revision it refused;
+// nothing of it is kept in memory. Subscribing is an item in the inbox like any other, so its place among
+// the events is exact.
 //
 // Invariants.
-//  1. position is the newest revision handed over by apply and processed. All of the history up to it is in the
-//     store, and everything above it comes through the inbox. So a watch fed from history up to position
-//     goes on with the inbox without gap and without repetition: this is the only seam.
+//  1. position is the newest revision handed over by apply and processed. All of the history up to it is
+//     in the store, and everything above it comes through the inbox. So a watch fed from history up to
+//     position goes on with the inbox without gap and without repetition: this is the only seam.
 //  2. A synced watch has been offered every event it wants up to position; one that is behind, every one
 //     below its next revision. A revision is offered whole or not at all.
 //  3. Progress says position, and only to a synced watch, through the same queue: so never before events.
-//  4. A watch ends only when it is told why. Only compaction ends one: it needs a revision below the compacted.
-//  5. The inbox is bounded. When apply outruns the hub, events are dropped from the inbox and all watches put
-//     behind; they are in the history. What is nowhere else (messages, keyspace notifications) is
+//  4. A watch ends only when it is told why. Only compaction ends one: it needs a revision below the
+//     compacted.
+//  5. The inbox is bounded. When apply outruns the hub, events are dropped from the inbox and all watches
+//     put behind; they are in the history. What is nowhere else (messages, keyspace notifications) is
 //     at-most-once by contract, and is lost then.
 //
 // Rejected: delivering on apply's goroutine (every write would pay for all watchers); a lock around the
@@ -40,8 +42,8 @@ import (
 type Sink interface {
 	// Proto is the protocol of the client's frames now: 2 or 3.
 	Proto() int
-	// Offer queues one frame in two parts, or takes nothing and returns false because the queue is full. The
-	// caller then hears Hub.Room once there is room.
+	// Offer queues one frame in two parts, or takes nothing and returns false because the queue is full.
+	// The caller then hears Hub.Room once there is room.
 	Offer(head, body []byte) bool
 	// Post queues a frame that is kept nowhere else; a client that does not read is cut off.
 	Post(frame []byte)
@@ -212,8 +214,8 @@ func sizeOf(events []mvcc.Event, messages []Message) (n int) {
 
 const eventOverhead = 64
 
-// Replaced tells that the store's contents were replaced: what watches have not seen is in the new history, or
-// compacted there.
+// Replaced tells that the store's contents were replaced: what watches have not seen is in the new
+// history, or compacted there.
 func (h *Hub) Replaced() {
 	h.tracker.Flush()
 	h.put(item{revision: h.store.Revision(), replaced: true})

@@ -8,9 +8,10 @@ import (
 	"github.com/redkeep/redkeep/mvcc"
 )
 
-// AppendJSON appends an event as one JSON object: the payload of a watch channel. last tells that it is the last
-// one delivered of its revision. Bytes that are no UTF-8 stand in key_b64 and value_b64. It is written by hand:
-// encoding/json takes ten times as long, and a watch that catches up makes hundreds of thousands a second.
+// AppendJSON appends an event as one JSON object: the payload of a watch channel. last tells that it is
+// the last one delivered of its revision. Bytes that are no UTF-8 stand in key_b64 and value_b64. It is
+// written by hand: encoding/json takes ten times as long, and a watch that catches up makes hundreds of
+// thousands a second.
 func AppendJSON(b []byte, e *mvcc.Event, last bool) []byte {
 	b = append(b, `{"type":"`...)
 	b = append(b, TypeName(e.Record.Kind())...)

@@ -10,20 +10,21 @@ import (
 
 // Tracking: clients that cache what they have read are told when it is stale.
 //
-// Idea. The table holds, for each key that a client has read, who did. Apply looks every changed key up, on its
-// own goroutine, and queues the news before the writer's reply can be sent; so no client of this member is
-// stale once a write on this member was acknowledged. (What is queued reaches a client between its replies:
-// before the reply to any command that it sends later.) A key is told once and then forgotten, until it is read
-// again. Broadcast mode needs no table: a client has prefixes, and each entry's keys are compared with them.
+// Idea. The table holds, for each key that a client has read, who did. Apply looks every changed key up,
+// on its own goroutine, and queues the news before the writer's reply can be sent; so no client of this
+// member is stale once a write on this member was acknowledged. (What is queued reaches a client between
+// its replies: before the reply to any command that it sends later.) A key is told once and then
+// forgotten, until it is read again. Broadcast mode needs no table: a client has prefixes, and each
+// entry's keys are compared with them.
 //
 // Invariants.
-//  1. A client is in the table for a key before it reads the value that it will cache; so a change that it has
-//     not seen finds it there.
+//  1. A client is in the table for a key before it reads the value that it will cache; so a change that it
+//     has not seen finds it there.
 //  2. The table holds at most its limit of keys: to make room, some key is told and forgotten.
 //  3. After the state was replaced as a whole, every client is told that everything is stale.
 //
-// Rejected: the hub's goroutine as the sender (the acknowledgement could overtake it). Drawback: apply pays a
-// lookup per event while any client tracks, and nothing while none does.
+// Rejected: the hub's goroutine as the sender (the acknowledgement could overtake it). Drawback: apply
+// pays a lookup per event while any client tracks, and nothing while none does.
 type Tracker struct {
 	active atomic.Int64 // clients that track: without any, apply does nothing
 
@@ -73,8 +74,8 @@ func (t *Tracker) Start(c *Tracking) {
 	}
 }
 
-// Replace puts a client with other options in the place of one. Keys noted for the old one are news to the new
-// one.
+// Replace puts a client with other options in the place of one. Keys noted for the old one are news to the
+// new one.
 func (t *Tracker) Replace(old, c *Tracking) {
 	t.Start(c)
 	t.mu.Lock()
@@ -88,7 +89,8 @@ func (t *Tracker) Replace(old, c *Tracking) {
 	t.Stop(old)
 }
 
-// Stop ends it. The table forgets the client key by key, as keys change, and holds nothing of it but its place.
+// Stop ends it. The table forgets the client key by key, as keys change, and holds nothing of it but its
+// place.
 func (t *Tracker) Stop(c *Tracking) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 )
 
 // The twin of the hub is a list of all events since the store began. What a watch must be told follows from
-// it: every event it wants from its first revision on, in order, once, revisions whole; or, if compaction came
-// before it, everything up to some revision and then the news that it was canceled.
+// it: every event it wants from its first revision on, in order, once, revisions whole; or, if compaction
+// came before it, everything up to some revision and then the news that it was canceled.
 
 // told is one thing a client was told: an event, progress, or the end.
 type told struct {
@@ -192,8 +192,8 @@ func (m *model) want(w *watcher, upTo mvcc.Revision) (out []told) {
 	return out
 }
 
-// check compares what a watcher was told with what it must have been. complete tells that everything must have
-// come.
+// check compares what a watcher was told with what it must have been. complete tells that everything must
+// have come.
 func (m *model) check(t *rapid.T, w *watcher, complete bool) {
 	want := m.want(w, m.store.Revision())
 	at, ended := 0, false
@@ -251,7 +251,8 @@ func drawTxn(t *rapid.T) *mvcc.Txn {
 	return txn
 }
 
-// replace installs a snapshot of a store that is ahead, compacted or not, as a member that was cut off gets it.
+// replace installs a snapshot of a store that is ahead, compacted or not, as a member that was cut off
+// gets it.
 func (m *model) replace(t *rapid.T) {
 	m.handOver()
 	ahead := copyOf(m.store)
@@ -375,8 +376,9 @@ func TestHubTwin(t *testing.T) {
 			m.hub.post(func() { m.hub.end(w.sub) })
 		}
 		m.settle()
-		if n := m.hub.listening.Load(); n != 0 || len(m.hub.watches.feeds) != 0 || m.hub.watches.index.root != nil ||
-			len(m.hub.watches.index.exact) != 0 || len(m.hub.catchup.full) != 0 {
+		w := &m.hub.watches
+		if n := m.hub.listening.Load(); n != 0 || len(w.feeds) != 0 || w.index.root != nil ||
+			len(w.index.exact) != 0 || len(m.hub.catchup.full) != 0 {
 			t.Fatalf("%d subscriptions are left", n)
 		}
 	})

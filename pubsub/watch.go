@@ -46,8 +46,8 @@ type Watch struct {
 	Canceled func(proto int, compacted mvcc.Revision) []byte
 }
 
-// Subscription is one watch, channel or pattern of one client. Its fields belong to the hub's goroutine, but
-// for ended.
+// Subscription is one watch, channel or pattern of one client. Its fields belong to the hub's goroutine,
+// but for ended.
 type Subscription struct {
 	sink Sink
 	kind Kind
@@ -209,8 +209,8 @@ func (h *Hub) revision(rev mvcc.Revision, events []mvcc.Event) {
 	w.touched = w.touched[:0]
 }
 
-// deliver offers f.events to the synced watches of a feed. It goes backwards: a watch whose sink refuses leaves
-// the list.
+// deliver offers f.events to the synced watches of a feed. It goes backwards: a watch whose sink refuses
+// leaves the list.
 func (h *Hub) deliver(f *feed, rev mvcc.Revision) {
 	var body [4][]byte // by protocol
 	for i := len(f.synced) - 1; i >= 0; i-- {
@@ -263,8 +263,8 @@ func (h *Hub) allBehind() {
 // progressTick is the grain of progress.
 const progressTick = 50 * time.Millisecond
 
-// progress tells it to those who have heard nothing for their interval. A watch that waits for a revision in the
-// future is not told: its events up to the position were not asked for.
+// progress tells it to those who have heard nothing for their interval. A watch that waits for a revision
+// in the future is not told: its events up to the position were not asked for.
 func (h *Hub) progress(now time.Time) {
 	for _, s := range h.watches.progress {
 		if s.state != stateSynced || s.next > h.position+1 || now.Sub(s.last) < s.watch.Progress {

@@ -8,12 +8,14 @@ import (
 	"github.com/redkeep/redkeep/pubsub"
 )
 
-// What the machine tells the hub of each entry: its events, the messages it publishes, and which connection of
-// this member wrote what. It does so before it answers those who wait for the entry, and never waits itself.
+// What the machine tells the hub of each entry: its events, the messages it publishes, and which
+// connection of this member wrote what. It does so before it answers those who wait for the entry, and
+// never waits itself.
 //
-// A message is delivered at most once. At a start the log is applied again, and its messages were delivered by
-// the process that applied it first; so messages and notifications up to the last index that was in the log
-// at start are not told. Some of those may not have been committed then, and are lost: at most once.
+// A message is delivered at most once. At a start the log is applied again, and its messages were
+// delivered by the process that applied it first; so messages and notifications up to the last index that
+// was in the log at start are not told. Some of those may not have been committed then, and are lost: at
+// most once.
 
 // applied gathers what one entry is going to tell.
 type applied struct {
@@ -84,7 +86,9 @@ func (s *Submission) AddPublish(m pubsub.Message) {
 	if m.Kind == pubsub.KindShard {
 		kind = publishShard
 	}
-	s.add(ReqPublish, func(b []byte) []byte { return appendBytes(appendBytes(append(b, kind), m.Channel), m.Payload) })
+	s.add(ReqPublish, func(b []byte) []byte {
+		return appendBytes(appendBytes(append(b, kind), m.Channel), m.Payload)
+	})
 }
 
 // Hub returns the hub of this member's subscriptions.

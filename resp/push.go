@@ -8,29 +8,29 @@ import (
 // Pushes: messages from other goroutines to a client, between its replies.
 //
 // Idea. A connection with subscriptions has an outbox: a queue of finished frames with a bound. Whoever
-// publishes appends to it and goes on; it never writes. Two may write: the connection's own goroutine, which
-// puts the queue among its replies, and, while that goroutine rests (blocked in fill, or waiting long for a
-// command), a writer that the first push starts and that ends when the queue is empty. So an idle subscriber
-// costs the outbox and no goroutine.
+// publishes appends to it and goes on; it never writes. Two may write: the connection's own goroutine,
+// which puts the queue among its replies, and, while that goroutine rests (blocked in fill, or waiting
+// long for a command), a writer that the first push starts and that ends when the queue is empty. So an
+// idle subscriber costs the outbox and no goroutine.
 //
 // Invariants.
 //  1. The writer runs only while the outbox is open, which it is exactly while the connection's goroutine
-//     rests. Before that goroutine serves, it closes the outbox and waits until the writer has ended. So the
-//     two never write at once, and a push never stands inside a reply.
+//     rests. Before that goroutine serves, it closes the outbox and waits until the writer has ended. So
+//     the two never write at once, and a push never stands inside a reply.
 //  2. What was queued before a command began stands before its reply, what is queued while it runs stands
-//     behind it: Deliver draws the line. So a confirmation precedes the messages it announces, and the value
-//     that a command has read precedes the news that it has changed.
+//     behind it: Deliver draws the line. So a confirmation precedes the messages it announces, and the
+//     value that a command has read precedes the news that it has changed.
 //  3. Pushes are written in the order in which they were queued.
 //  4. Offer takes a frame whole or not at all, and takes one whenever less than its limit is queued; so
 //     what is queued exceeds the limit by one frame at most. After a refusal room is called once.
 //
 // A writer sets no write deadline: a subscriber may stop reading for as long as it likes and costs its
-// bounded queue. Post, for messages that are not kept elsewhere, has Redis's rule instead: a client with more
-// than a hard limit queued, or more than a soft one for some time, is cut.
+// bounded queue. Post, for messages that are not kept elsewhere, has Redis's rule instead: a client with
+// more than a hard limit queued, or more than a soft one for some time, is cut.
 //
-// Rejected: a writer goroutine per subscriber (a stack each, for nothing while nothing happens); a mutex around
-// write (held over I/O). Drawback: a client that sends a command while its socket is full of pushes is served
-// only when they are written.
+// Rejected: a writer goroutine per subscriber (a stack each, for nothing while nothing happens); a mutex
+// around write (held over I/O). Drawback: a client that sends a command while its socket is full of pushes
+// is served only when they are written.
 type outbox struct {
 	conn *Conn
 	room func() // called without a lock, by whoever made room after a refusal
@@ -65,8 +65,8 @@ type OutputLimits struct {
 // PubSubLimits are Redis's defaults.
 var PubSubLimits = OutputLimits{Hard: 32 << 20, Soft: 8 << 20, For: time.Minute}
 
-// EnablePushes gives the connection an outbox. room is called, on any goroutine and without a lock held, when a
-// queue that refused an Offer is at most half full. A second call does nothing. Handler only.
+// EnablePushes gives the connection an outbox. room is called, on any goroutine and without a lock held,
+// when a queue that refused an Offer is at most half full. A second call does nothing. Handler only.
 func (c *Conn) EnablePushes(room func()) {
 	if c.pushes == nil {
 		c.pushes = &outbox{conn: c, room: room}
@@ -141,8 +141,8 @@ func (o *outbox) write(ended chan struct{}) {
 
 var pushPool = sync.Pool{New: func() any { b := make([]byte, 0, pushChunk); return &b }}
 
-// take moves frames into buf, at least one and until it holds pushChunk bytes. For the writer it returns false
-// when it is to end, and then it has ended for the outbox.
+// take moves frames into buf, at least one and until it holds pushChunk bytes. For the writer it returns
+// false when it is to end, and then it has ended for the outbox.
 func (o *outbox) take(buf *[]byte, writer bool) (some bool) {
 	o.mu.Lock()
 	room := false

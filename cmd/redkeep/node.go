@@ -16,6 +16,7 @@ import (
 
 	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/commands"
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -139,8 +140,11 @@ func (n *node) serveClients() error {
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
-		ConfigFile: s.configFile,
+		ConfigFile: s.configFile, WatchBufferBytes: s.watchBufferBytes,
 	})
+	notify, _ := pubsub.ParseNotify(s.notifyEvents) // checked with the settings
+	n.engine.Hub().SetNotify(notify)
+	n.engine.Hub().Tracker().SetLimit(int(s.trackingKeys))
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),
 		Logger: n.log,
