@@ -45,7 +45,7 @@ func TestSettingsDefaults(t *testing.T) {
 		httpAddr: "127.0.0.1:8379", logStore: "wal", logFormat: "text", requestTimeout: 5 * time.Second,
 		historyAge: time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
-		diskReserveBytes: 128 << 20, maxClients: 10000,
+		diskReserveBytes: 128 << 20, maxClients: 10000, watchBufferBytes: 1 << 20, trackingKeys: 1_000_000,
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Error(diff)
@@ -80,7 +80,8 @@ func TestSettingsEverywhere(t *testing.T) {
 		"request-timeout": "1m", "max-request-bytes": "1MiB", "max-clients": "7", "quota-bytes": "1GiB",
 		"history-bytes": "2MiB", "history-age": "2h", "disk-reserve-bytes": "0", "log-store": "boltdb",
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
-		"log-format": "json",
+		"log-format": "json", "watch-buffer-bytes": "64KiB", "tracking-table-max-keys": "9",
+		"notify-keyspace-events": "KEA",
 	}
 	var file strings.Builder
 	var environ, args []string
