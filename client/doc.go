@@ -1,5 +1,5 @@
-// Package client is what a Go program needs beside an ordinary Redis client: a watch that survives the loss of
-// its connection and of its node.
+// Package client is what a Go program needs beside an ordinary Redis client: a watch that survives the
+// loss of its connection and of its node.
 //
 // Types to know:
 //

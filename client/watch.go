@@ -12,25 +12,25 @@ import (
 
 // A watch that survives.
 //
-// Idea. It knows the next revision it has to tell, from the first moment on: without WithRev that is asked from
-// the cluster, linearizable, before the first subscription. So whenever a connection breaks it subscribes
-// again, to any node, from exactly there. The events of a revision are gathered until its last one and told
-// together; what a broken connection left half told is forgotten and comes again whole.
+// Idea. It knows the next revision it has to tell, from the first moment on: without WithRev that is asked
+// from the cluster, linearizable, before the first subscription. So whenever a connection breaks it
+// subscribes again, to any node, from exactly there. The events of a revision are gathered until its last
+// one and told together; what a broken connection left half told is forgotten and comes again whole.
 //
 // A node that is paused or cut off keeps its connections and says nothing. So the watch asks for progress,
 // takes silence for a break, and now and then asks the node for a linearizable read, which a node without a
 // majority cannot answer.
 //
-// Rejected: go-redis's own reconnection, which subscribes to the same channel again: from the same revision,
-// twice, or from now on, with a gap. Drawback: a revision is held in memory whole.
+// Rejected: go-redis's own reconnection, which subscribes to the same channel again: from the same
+// revision, twice, or from now on, with a gap. Drawback: a revision is held in memory whole.
 
 // Response is one step of a watch.
 type Response struct {
 	// Revision is that of Events; without Events everything up to it has been told.
 	Revision Revision
 	Events   []Event // of one revision, in order: all that the watch wants of it
-	// Err is set in the last response if the watch ended otherwise than by its context: ErrCompacted, or what a
-	// node refused the watch for.
+	// Err is set in the last response if the watch ended otherwise than by its context: ErrCompacted, or
+	// what a node refused the watch for.
 	Err             error
 	CompactRevision Revision // with ErrCompacted: the oldest revision that is still there
 }
@@ -79,8 +79,8 @@ type watch struct {
 	checked  time.Time // when the node last proved that it has a majority
 }
 
-// Watch tells the changes of a key, or of those that the options name, until ctx ends or it cannot go on; then
-// the channel is closed. The reader may be slow: the nodes keep what waits in their history.
+// Watch tells the changes of a key, or of those that the options name, until ctx ends or it cannot go on;
+// then the channel is closed. The reader may be slow: the nodes keep what waits in their history.
 func (c *Client) Watch(ctx context.Context, key string, options ...Option) <-chan Response {
 	w := &watch{client: c, key: key, out: make(chan Response)}
 	for _, o := range options {
@@ -261,8 +261,8 @@ func (w *watch) tookProgress(ctx context.Context, conn *redis.Client, rev Revisi
 	return err
 }
 
-// channel names what is to be watched from the next revision on. A range is watched as what its ends have in
-// common; wants does the rest.
+// channel names what is to be watched from the next revision on. A range is watched as what its ends have
+// in common; wants does the rest.
 func (w *watch) channel() string {
 	key, word := w.key, ""
 	switch {
