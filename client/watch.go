@@ -277,7 +277,8 @@ func (w *watch) channel() string {
 	case w.prefix:
 		word = ";prefix"
 	}
-	return fmt.Sprintf("watch%s%s;progress=%d;rev=%d:%s", word, w.options, progressEvery.Milliseconds(), w.next, key)
+	every := progressEvery.Milliseconds()
+	return fmt.Sprintf("watch%s%s;progress=%d;rev=%d:%s", word, w.options, every, w.next, key)
 }
 
 func (w *watch) wants(key string) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,8 @@ func TestWatchSurvivesItsNode(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3})
 	first, second := c.Followers()[0], c.Followers()[1]
 	leader := c.Leader()
-	responses := follow(t, []string{first.ClientAddr, second.ClientAddr, leader.ClientAddr}, "k", watch.WithRev(1))
+	all := []string{first.ClientAddr, second.ClientAddr, leader.ClientAddr}
+	responses := follow(t, all, "k", watch.WithRev(1))
 	write(t, leader, 1, 50)
 	expectCounts(t, responses, 1, 50)
 	first.Kill9()
@@ -211,16 +213,17 @@ func TestWalkthroughWatch(t *testing.T) {
 				n = c.Follower()
 			}
 			host, port, _ := strings.Cut(n.ClientAddr, ":")
-			verb := []string{node.Binary(t), "--endpoints", n.ClientAddr, "watch"}
-			cli := []string{"redis-cli", "-h", host, "-p", port}
+			verb := slices.Clip([]string{node.Binary(t), "--endpoints", n.ClientAddr, "watch"})
+			cli := slices.Clip([]string{"redis-cli", "-h", host, "-p", port})
+			one, both := "PUT\nstock1\n1000\n", "PUT\nstock1\n1000\nPUT\nstock2\n2000\n"
+			message := "subscribe\nwatch;rev=1:stock1\n1\nmessage\nwatch;rev=1:stock1\n" +
+				`{"type":"put","key":"stock1","value":"1000",`
+			pattern := "\nwatch:stock2\n" + `{"type":"put","key":"stock2","value":"2000",`
 			watches := map[*node.Process]string{
-				node.Launch(t, "watch key", append(verb, "stock1", "--rev", "1"), nil): "PUT\nstock1\n1000\n",
-				node.Launch(t, "watch prefix", append(verb, "stock", "--prefix", "--rev", "1"), nil): "PUT\nstock1\n1000\n" +
-					"PUT\nstock2\n2000\n",
-				node.Launch(t, "redis-cli", append(cli, "SUBSCRIBE", "watch;rev=1:stock1"), nil): "subscribe\n" +
-					"watch;rev=1:stock1\n1\nmessage\nwatch;rev=1:stock1\n{\"type\":\"put\",\"key\":\"stock1\",\"value\":\"1000\",",
-				node.Launch(t, "redis-cli pattern", append(cli, "PSUBSCRIBE", "watch;rev=1:stock*"), nil): "\nwatch:stock2\n" +
-					"{\"type\":\"put\",\"key\":\"stock2\",\"value\":\"2000\",",
+				node.Launch(t, "watch key", append(verb, "stock1", "--rev", "1"), nil):                    one,
+				node.Launch(t, "watch prefix", append(verb, "stock", "--prefix", "--rev", "1"), nil):      both,
+				node.Launch(t, "redis-cli", append(cli, "SUBSCRIBE", "watch;rev=1:stock1"), nil):          message,
+				node.Launch(t, "redis-cli pattern", append(cli, "PSUBSCRIBE", "watch;rev=1:stock*"), nil): pattern,
 			}
 			for _, put := range [][]string{{"put", "stock1", "1000"}, {"put", "stock2", "2000"}} {
 				out, err := exec.Command(verb[0], append(verb[1:3:3], put...)...).CombinedOutput()
