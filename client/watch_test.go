@@ -107,7 +107,8 @@ func (f *fake) subscribed(conn net.Conn, channel string) {
 	f.mu.Unlock()
 	fmt.Fprintf(conn, "*3\r\n$9\r\nsubscribe\r\n$%d\r\n%s\r\n:1\r\n", len(channel), channel)
 	f.script(rev, func(payload string) {
-		fmt.Fprintf(conn, "*3\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(channel), channel, len(payload), payload)
+		fmt.Fprintf(conn, "*3\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n", len(channel), channel)
+		fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(payload), payload)
 	})
 }
 
