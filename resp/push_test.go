@@ -38,6 +38,18 @@ func (s *subscriber) ServePipeline(c *Conn, cmds []Command) {
 			c.Deliver()
 			c.Offer(nil, []byte("+after\r\n"), 1<<20)
 			c.Reply(Simple("line"))
+		case "HOLD": // gives a writer that should not be there every chance
+			c.Offer(nil, []byte("+pushed\r\n"), 1<<20)
+			give := time.NewTimer(50 * time.Millisecond)
+			for waiting := true; waiting && c.Counters().Pushes > 0; {
+				select {
+				case <-give.C:
+					waiting = false
+				default:
+					runtime.Gosched()
+				}
+			}
+			c.Reply(Simple("held"))
 		default:
 			s.script.ServePipeline(c, cmds[i:i+1])
 		}
@@ -84,6 +96,12 @@ func TestDeliverDrawsTheLine(t *testing.T) {
 	_, p, _ := subscribed(t)
 	p.send("PING\r\nLINE\r\n")
 	p.expect("+PONG\r\n+before\r\n+line\r\n+after\r\n")
+}
+
+func TestNobodyElseWritesWhileACommandIsServed(t *testing.T) {
+	_, p, _ := subscribed(t)
+	p.send("HOLD\r\n")
+	p.expect("+held\r\n+pushed\r\n")
 }
 
 // Replies of every size and pushes from another goroutine never stand inside one another, and neither loses
