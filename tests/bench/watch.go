@@ -125,26 +125,63 @@ func delivery(c config, s *system, t *table, start watchStarter) error {
 	return nil
 }
 
-// watchRedkeep subscribes on a connection of its own, to the leader as etcd's watchers do.
+// watchConn is a connection that carries many KV.WATCHes.
+type watchConn struct {
+	net.Conn
+	confirmed chan struct{}
+}
+
+var redkeepWatches struct {
+	next int
+	all  []*watchConn
+}
+
+// watchRedkeep watches on one of a few connections in turn, to the leader, as etcd's watchers do.
 func watchRedkeep(ctx context.Context, s *system, l *latencies) error {
-	conn, in, err := subscribeTo(s.leader(), "watch;prefix:"+watchPrefix)
-	if err != nil {
-		return err
+	if len(redkeepWatches.all) < etcdConnections {
+		conn, err := net.Dial("tcp", s.leader())
+		if err != nil {
+			return err
+		}
+		context.AfterFunc(ctx, func() { conn.Close() })
+		w := &watchConn{conn, make(chan struct{}, watchers)}
+		redkeepWatches.all = append(redkeepWatches.all, w)
+		go w.read(l)
 	}
-	context.AfterFunc(ctx, func() { conn.Close() })
-	go func() {
-		for {
-			line, err := in.ReadString('\n')
+	redkeepWatches.next++
+	w := redkeepWatches.all[redkeepWatches.next%len(redkeepWatches.all)]
+	fmt.Fprintf(w, "KV.WATCH %s PREFIX\r\n", watchPrefix)
+	select {
+	case <-w.confirmed:
+		return nil
+	case <-time.After(10 * time.Second):
+		return fmt.Errorf("KV.WATCH was not confirmed")
+	}
+}
+
+// read notes confirmations, which come before anything is written, and the value of each event.
+func (w *watchConn) read(l *latencies) {
+	in := bufio.NewReaderSize(w, 256<<10)
+	for last := ""; ; {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch {
+		case line[0] == ':':
+			select {
+			case w.confirmed <- struct{}{}:
+			default:
+			}
+		case last == "value\r\n" && line[0] == '$':
+			value, err := in.ReadString('\n')
 			if err != nil {
 				return
 			}
-			if _, after, ok := strings.Cut(line, `"value":"`); ok {
-				value, _, _ := strings.Cut(after, `"`)
-				_ = l.told(value) // a value that is no time is missing in the count
-			}
+			_ = l.told(strings.TrimSpace(value)) // a value that is no time is missing in the count
 		}
-	}()
-	return nil
+		last = line
+	}
 }
 
 // subscribeTo returns a connection whose subscription is confirmed.
@@ -203,6 +240,23 @@ func etcdWatchClient(ctx context.Context, s *system) (*clientv3.Client, error) {
 	return etcdClients.all[etcdClients.next%len(etcdClients.all)], nil
 }
 
+// fillSockets writes more than the sockets and queues of watchers that do not read can hold, so that what is
+// measured afterwards is the cost of watchers that have stopped, not of filling their buffers.
+func fillSockets(s *system) error {
+	writer, err := s.dial(s.leader())
+	if err != nil {
+		return err
+	}
+	defer writer.close()
+	value := strings.Repeat("x", 64<<10)
+	for i := range 250 {
+		if err := writer.set(keyName(i), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // stoppedWatchers measures SETs of 64 clients without and with watchers that have stopped reading, in turn.
 func stoppedWatchers(c config, s *system, t *table) error {
 	sc := scenario{name: "SET, 64 clients", clients: 64, op: setOne}
@@ -220,6 +274,9 @@ func stoppedWatchers(c config, s *system, t *table) error {
 				return err
 			}
 			conns = append(conns, conn)
+		}
+		if err := fillSockets(s); err != nil {
+			return err
 		}
 		rate, err = round(s, sc, c.round, false, rand.Uint64())
 		for _, conn := range conns {
