@@ -2,6 +2,7 @@ package commands
 
 import (
 	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -19,6 +20,9 @@ type call struct {
 	now      mvcc.UnixMilli // in a script: the time, which stands still there; else 0
 	physical bool           // the reply waits until the compacted history has left this node's memory
 
+	publishes bool // the request is a message
+	message   pubsub.Message
+
 	guardsFirst bool // as a part of a transaction: its compares see the state before the whole
 	held        int  // bytes of txn that do not stand in args
 	apart       bool // the run ends with it: its render changes how what follows is served
@@ -35,7 +39,7 @@ type render func(r *mvcc.Result) resp.Value
 func (c *call) begin(args [][]byte) {
 	c.row, c.args = nil, args
 	c.txn.Compares, c.txn.Then, c.txn.Else = c.txn.Compares[:0], c.txn.Then[:0], c.txn.Else[:0]
-	c.compacts, c.physical, c.now = false, false, 0
+	c.compacts, c.physical, c.publishes, c.now = false, false, false, 0
 	c.guardsFirst, c.held, c.apart, c.unsent, c.nesting = false, 0, false, false, 0
 }
 

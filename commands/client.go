@@ -62,8 +62,6 @@ var clientRows = []Command{
 				Summary:    "Ends the waiting of another connection.",
 				Args: args(argInteger("client-id"), argOneOf("unblock-type", argToken("TIMEOUT"),
 					argToken("ERROR")).opt()), session: clientUnblock},
-			{Name: "trackinginfo", Arity: 2, Flags: clientFlags, Since: "6.2.0", Complexity: "O(1)",
-				Summary: "Returns how the keys that the connection reads are tracked.", session: clientTrackingInfo},
 			{Name: "no-evict", Arity: 3, Flags: clientAdminFlags, Since: "7.0.0", Complexity: "O(1)",
 				Summary: "Accepted; clients are never evicted here.", Args: args(argOnOff("enabled")),
 				session: clientNoEvict},
@@ -72,6 +70,7 @@ var clientRows = []Command{
 				session: clientNoTouch},
 			{Name: "help", Arity: 2, Flags: FlagLoading | FlagStale, Since: "5.0.0", Complexity: "O(1)",
 				Summary: "Returns helpful text about the different subcommands.", session: help},
+			trackingSubs[0], trackingSubs[1], trackingSubs[2], trackingSubs[3],
 		}},
 }
 
@@ -181,17 +180,31 @@ func (p peer) line(now time.Time) string {
 	}
 	n := p.conn.Counters()
 	idle := int64(now.Sub(p.conn.LastActive()).Seconds())
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 "+
-		"multi=%d watch=%d qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%d oll=0 omem=0 tot-mem=%d "+
-		"events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+	subs, redirect := [3]int64{}, int64(-1)
+	if s := p.session; s != nil {
+		for kind := range subs {
+			subs[kind] = s.shown[kind].Load()
+		}
+		redirect = s.shownRedirect.Load() - 1
+	}
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d "+
+		"ssub=%d multi=%d watch=%d qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%d oll=%d omem=%d "+
+		"tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n",
 		p.conn.ID(), p.conn.RemoteAddr(), p.conn.LocalAddr(), l.name, int64(now.Sub(p.conn.Created()).Seconds()),
-		max(idle, 0), flags, queued, watching, n.QueryBuffer, n.QueryFree, n.OutputBuffer,
-		n.QueryBuffer+n.QueryFree+n.OutputBuffer,
-		command, p.conn.Proto(), l.libName, l.libVersion)
+		max(idle, 0), flags, subs[listChannels], subs[listPatterns], subs[listShards], queued, watching,
+		n.QueryBuffer, n.QueryFree, n.OutputBuffer, n.Pushes, n.PushBytes,
+		n.QueryBuffer+n.QueryFree+n.OutputBuffer+n.PushBytes,
+		command, redirect, p.conn.Proto(), l.libName, l.libVersion)
 }
 
 func (s *session) flags() string {
 	flags := ""
+	if s.shownSubscribed() {
+		flags += "P"
+	}
+	if s.shownRedirect.Load() > 0 {
+		flags += "t"
+	}
 	if s.shownLocal.Load() {
 		flags += "r"
 	}
@@ -239,12 +252,14 @@ func parseClientList(c *call) (wanted func(peer) bool, err error) {
 	}
 }
 
-// clientType selects by TYPE. There are only normal clients: members talk over the peer port.
+// clientType selects by TYPE. Members are no clients: they talk over the peer port.
 func clientType(name []byte) (wanted func(peer) bool, err error) {
 	switch {
 	case is(name, "NORMAL"):
-		return func(peer) bool { return true }, nil
-	case is(name, "MASTER"), is(name, "REPLICA"), is(name, "SLAVE"), is(name, "PUBSUB"):
+		return func(p peer) bool { return !p.session.shownSubscribed() }, nil
+	case is(name, "PUBSUB"):
+		return func(p peer) bool { return p.session.shownSubscribed() }, nil
+	case is(name, "MASTER"), is(name, "REPLICA"), is(name, "SLAVE"):
 		return func(peer) bool { return false }, nil
 	default:
 		return nil, errClientType(name)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -39,6 +40,7 @@ type parameter struct {
 	name, value string
 	low, high   int64
 	set         func(n int64)
+	parse       func(value string) (set func(), err error) // for what is no number
 }
 
 // maxBulkBytes is Redis's default of proto-max-bulk-len, the most --max-request-bytes can be.
@@ -54,7 +56,7 @@ func (d *Dispatcher) parameters() []parameter {
 	return []parameter{
 		{name: "appendfsync", value: "always"},
 		{name: "appendonly", value: "yes"},
-		{name: "client-output-buffer-limit", value: "normal 0 0 0 slave 0 0 0 pubsub 0 0 0"},
+		{name: "client-output-buffer-limit", value: "normal 0 0 0 slave 0 0 0 pubsub 33554432 8388608 60"},
 		{name: "cluster-enabled", value: "no"},
 		{name: "databases", value: "1"},
 		{name: "dir", value: d.cfg.DataDir},
@@ -66,7 +68,7 @@ func (d *Dispatcher) parameters() []parameter {
 		{name: "maxclients", value: number(int64(d.cfg.MaxClients))},
 		{name: "maxmemory", value: number(d.cfg.QuotaBytes)},
 		{name: "maxmemory-policy", value: "noeviction"},
-		{name: "notify-keyspace-events", value: ""},
+		{name: "notify-keyspace-events", value: d.engine.Hub().Notify().String(), parse: d.parseNotify},
 		{name: "port", value: number(int64(d.cfg.ClientPort))},
 		{name: "proto-max-bulk-len", value: number(d.longestBulk())},
 		{name: "repl-backlog-size", value: "0"},
@@ -77,7 +79,8 @@ func (d *Dispatcher) parameters() []parameter {
 		{name: "slowlog-max-len", value: number(d.slow.room.Load()), high: slowLogMostRoom, set: d.slow.resize},
 		{name: "tcp-keepalive", value: "15"},
 		{name: "timeout", value: "0"},
-		{name: "tracking-table-max-keys", value: "0"},
+		{name: "tracking-table-max-keys", value: number(int64(d.engine.Hub().Tracker().Limit())),
+			high: math.MaxInt32, set: func(n int64) { d.engine.Hub().Tracker().SetLimit(int(n)) }},
 	}
 }
 
@@ -140,6 +143,8 @@ func (p *parameter) change(value string) (func(), error) {
 	switch {
 	case p.value == value:
 		return func() {}, nil
+	case p.parse != nil:
+		return p.parse(value)
 	case p.set == nil:
 		return nil, errConfigFailed(p.name, errSetImmutable)
 	}
@@ -151,6 +156,14 @@ func (p *parameter) change(value string) (func(), error) {
 		return nil, errConfigFailed(p.name, fmt.Sprintf(errSetRange, p.low, p.high))
 	}
 	return func() { p.set(n) }, nil
+}
+
+func (d *Dispatcher) parseNotify(value string) (func(), error) {
+	classes, ok := pubsub.ParseNotify(value)
+	if !ok {
+		return nil, errConfigFailed("notify-keyspace-events", errNotifyClass)
+	}
+	return func() { d.engine.Hub().SetNotify(classes) }, nil
 }
 
 func configResetStat(c *call, _ *session) (resp.Value, error) {

@@ -17,7 +17,7 @@ const handshake = FlagNoScript | FlagLoading | FlagStale | FlagFast | FlagNoAuth
 var connectionRows = []Command{
 	{Name: "ping", Arity: -1, Flags: FlagFast, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Returns the server's liveliness response.",
-		Args:    args(argString("message").opt()), session: ping},
+		Args:    args(argString("message").opt()), session: ping, subscribed: true},
 	{Name: "echo", Arity: 2, Flags: FlagLoading | FlagStale | FlagFast, Group: "connection", Since: "1.0.0",
 		Complexity: "O(1)", Summary: "Returns the given string.",
 		Args: args(argString("message")), session: echo},
@@ -32,9 +32,9 @@ var connectionRows = []Command{
 		Args:    args(argString("username").opt().from("6.0.0"), argString("password")), session: auth,
 		hidden: true},
 	{Name: "quit", Arity: -1, Flags: handshake, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
-		Summary: "Closes the connection.", session: quit, inMulti: servedInMulti},
+		Summary: "Closes the connection.", session: quit, inMulti: servedInMulti, subscribed: true},
 	{Name: "reset", Arity: 1, Flags: handshake, Group: "connection", Since: "6.2.0", Complexity: "O(1)",
-		Summary: "Resets the connection.", session: reset, inMulti: servedInMulti},
+		Summary: "Resets the connection.", session: reset, inMulti: servedInMulti, subscribed: true},
 	{Name: "select", Arity: 2, Flags: FlagLoading | FlagStale | FlagFast, Group: "connection", Since: "1.0.0",
 		Complexity: "O(1)", Summary: "Changes the selected database; there is one, 0.",
 		Args: args(argInteger("index")), session: selectDB},
@@ -52,7 +52,10 @@ var connectionRows = []Command{
 		Complexity: "O(1)", Summary: "Accepted for cluster clients; slots never move here.", session: asking},
 }
 
-func ping(c *call, _ *session) (resp.Value, error) {
+func ping(c *call, s *session) (resp.Value, error) {
+	if len(c.args) <= 2 && s.subscriberMode() {
+		return pong(c), nil
+	}
 	switch len(c.args) {
 	case 1:
 		return resp.Simple("PONG"), nil
@@ -70,7 +73,9 @@ func quit(_ *call, s *session) (resp.Value, error) {
 	return resp.OK(), nil
 }
 
-func reset(_ *call, s *session) (resp.Value, error) {
+func reset(c *call, s *session) (resp.Value, error) {
+	s.endSubscriptions(c.d)
+	c.d.monitors.remove(s.id)
 	s.reset()
 	return resp.Simple("RESET"), nil
 }

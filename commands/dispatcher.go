@@ -64,6 +64,8 @@ type Config struct {
 	RequestTimeout time.Duration // how long an EVAL may repeat itself; 0: 5 s
 	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
 	ScriptBytes    int64         // what it may allocate; 0: 256 MiB
+
+	WatchBufferBytes int64 // of events queued for one connection before it is fed from history; 0: 1 MiB
 }
 
 // Dispatcher serves the commands of all connections. It implements resp.Handler and is safe for concurrent
@@ -112,6 +114,9 @@ func New(cfg Config) *Dispatcher {
 		cfg: cfg, engine: cfg.Engine, log: cfg.Logger, table: NewTable(), started: cfg.Clock(),
 		scripts: newScripts(),
 		stop:    make(chan struct{}), done: make(chan struct{}),
+	}
+	if d.cfg.WatchBufferBytes == 0 {
+		d.cfg.WatchBufferBytes = 1 << 20
 	}
 	if d.cfg.RunID == "" {
 		d.cfg.RunID = newRunID(d.started)
@@ -175,6 +180,7 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	if d.monitors.count.Load() > 0 {
 		d.feed(s, c)
 	}
+	defer s.served()
 	switch {
 	case s.tx.takes(c.row):
 		s.run.note(s.tx.take(c))
@@ -186,7 +192,7 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 		return d.write(conn, s)
 	case c.row.script != nil:
 		return d.finish(conn, s) && d.evaluate(conn, s)
-	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local && !c.row.wide:
+	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local && !c.row.wide && !s.tracks.on():
 		s.run.plan(d.engine, c, c.row.planRead(c))
 		return true
 	case c.row.read != nil && !s.local && (c.row.local == nil || !c.row.local(c)):
@@ -203,6 +209,9 @@ func (d *Dispatcher) write(conn *resp.Conn, s *session) bool {
 	}
 	c := &s.call
 	s.run.begin(KindWrite)
+	if c.row.inMulti == endsMulti && s.tracks.wants() {
+		s.trackBlock(conn)
+	}
 	render, err := c.row.plan(c)
 	if err != nil {
 		s.run.decide(c, false, err)
@@ -224,7 +233,8 @@ func (d *Dispatcher) read(conn *resp.Conn, s *session) bool {
 		return false
 	}
 	s.run.begin(KindRead)
-	s.run.items = append(s.run.items, item{row: s.call.row, args: s.call.args, reads: true})
+	s.run.items = append(s.run.items, item{row: s.call.row, args: s.call.args, reads: true,
+		track: s.tracks.wants()})
 	return true
 }
 
@@ -238,12 +248,17 @@ func (d *Dispatcher) answer(conn *resp.Conn, s *session) bool {
 	} else if c.row.block != nil {
 		v, err = c.row.block(c, s, conn.Wait)
 	} else {
+		s.trackOne(conn, c.row, c.args)
 		s.view.begin(d.engine.Store(), d.engine.Now(), false)
 		v, err = c.row.read(c, &s.view)
 		d.stats.lookups(&s.view)
 	}
 	if err != nil {
 		v = refused(err)
+	}
+	if s.settled { // what was queued for subscriptions that ended stands before the reply that says so
+		s.settled = false
+		conn.Deliver()
 	}
 	d.reply(conn, s, c.row, c.args, v, time.Since(began))
 	return !d.left(conn, s)
@@ -336,6 +351,7 @@ func (d *Dispatcher) finishReads(conn *resp.Conn, s *session) bool {
 		s.run.refuse(readFate(err))
 		return true
 	}
+	s.trackAll(conn)
 	s.view.begin(d.engine.Store(), round.Point().Now, true)
 	for range expireRounds {
 		s.run.read(&s.reading, &s.view)

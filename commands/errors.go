@@ -11,9 +11,9 @@ import (
 	"github.com/redkeep/redkeep/script"
 )
 
-// clientError is a text a client sees. Its first word is a contract: clients act on it, and it says whether a
-// write is definitely not done or of unknown outcome (only UNCERTAIN). Everything a client can be told is in
-// this file. No text quotes the value of a key.
+// clientError is a text a client sees. Its first word is a contract: clients act on it, and it says
+// whether a write is definitely not done or of unknown outcome (only UNCERTAIN). Everything a client can
+// be told is in this file. No text quotes the value of a key.
 type clientError string
 
 func (e clientError) Error() string { return string(e) }
@@ -52,6 +52,21 @@ const (
 	errNoMulti       = clientError("ERR EXEC without MULTI")
 	errNoDiscard     = clientError("ERR DISCARD without MULTI")
 	errExecAbort     = clientError("EXECABORT Transaction discarded because of previous errors.")
+	errNoBcast       = clientError("ERR PREFIX option requires BCAST mode to be enabled")
+	errOptinOptout   = clientError("ERR You can't specify both OPTIN mode and OPTOUT mode")
+	errBcastOpt      = clientError("ERR OPTIN and OPTOUT are not compatible with BCAST")
+	errRedirectID    = clientError("ERR The client ID you want redirect to does not exist")
+	errRedirectTwice = clientError("ERR A client can only redirect to a single other client")
+	errSwitchBcast   = clientError("ERR You can't switch BCAST mode on/off before disabling tracking for this " +
+		"client, and then re-enabling it with a different mode.")
+	errSwitchOpt = clientError("ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this " +
+		"client, and then re-enabling it with a different mode.")
+	errCaching = clientError("ERR CLIENT CACHING can be called only when the client is in tracking mode with " +
+		"OPTIN or OPTOUT mode enabled")
+	errCachingYes = clientError("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN " +
+		"mode.")
+	errCachingNo = clientError("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT " +
+		"mode.")
 	errConfigRewrite = clientError("ERR The server is running without a config file")
 )
 
@@ -84,6 +99,9 @@ const (
 	errTxnOps       = clientError("ERR too many operations in txn request")
 	errTxnDuplicate = clientError("ERR duplicate key given in txn request")
 	errTxnDepth     = clientError("ERR transactions are nested too deep")
+	errNotifyClass  = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
+	errWatchRange   = clientError("ERR watcher range is empty")
+	errProgress     = clientError("ERR PROGRESS must be from 100 ms to one day")
 	errInternal     = clientError("ERR internal error; the command was not executed")
 	errSetImmutable = "can't set immutable config"
 )
@@ -138,7 +156,6 @@ const (
 	errSetTwice    = "duplicate parameter"
 	errSwapDB      = clientError("ERR SWAPDB is not supported: there is one database, 0")
 	errLCSTooLarge = clientError("ERR Insufficient memory, the values are too long for LCS")
-	errMonitor     = clientError("ERR MONITOR is not available on this connection")
 	errDumpType    = clientError("ERR Bad data format: only strings can be restored here")
 )
 
@@ -203,6 +220,20 @@ func cut(b []byte, max int) string {
 func errUnknownSub(container string, sub []byte) error {
 	return clientError(fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.",
 		cut(sub, quotedBytes), strings.ToUpper(container)))
+}
+
+func errSubscriber(name string) error {
+	return clientError("ERR Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / " +
+		"QUIT / RESET are allowed in this context")
+}
+
+func errWatchChannel(channel, why string) error {
+	return clientError("ERR invalid watch channel '" + cut([]byte(channel), quotedBytes) + "': " + why)
+}
+
+func errPrefixOverlap(prefix, other, which string) error {
+	return clientError(fmt.Sprintf("ERR Prefix '%s' overlaps with %s prefix '%s'. Prefixes for a single client "+
+		"must not overlap.", prefix, which, other))
 }
 
 func errArity(name string) error {
@@ -306,7 +337,8 @@ func (d *Dispatcher) writeFate(err error, bytes int) error {
 	}
 }
 
-// readFate is the text for reads that could not be confirmed. A read changes nothing, so it may be repeated.
+// readFate is the text for reads that could not be confirmed. A read changes nothing, so it may be
+// repeated.
 func readFate(err error) error {
 	switch {
 	case errors.Is(err, raftfsm.ErrNoLeader):

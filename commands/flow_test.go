@@ -1,12 +1,11 @@
 package commands
 
 import (
+	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/redkeep/redkeep/resp"
 )
 
 // gets starts a command on a connection of its own and returns where its reply comes.
@@ -97,36 +96,12 @@ func TestClientUnblock(t *testing.T) {
 	}
 }
 
-// pushed collects what a monitor is shown.
-type pushed struct {
-	mu struct {
-		sync.Mutex
-		lines []string
-	}
-	most int
-}
-
-func (p *pushed) Push(v resp.Value) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.mu.lines) == p.most {
-		return false
-	}
-	p.mu.lines = append(p.mu.lines, v.Text())
-	return true
-}
-
-func (p *pushed) lines() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.mu.lines
-}
-
-func TestMonitorFeed(t *testing.T) {
+// TestMonitor: a connection that asked is shown what others do, but no secrets and nothing of administrators,
+// until it goes.
+func TestMonitor(t *testing.T) {
 	n := startNode(t)
-	p := &pushed{most: 3}
-	n.d.monitors.add(1<<60, p)
-	c := n.dial(t)
+	m, c := n.dial(t), n.dial(t)
+	m.want("OK", "MONITOR")
 	c.do("SET", "a\"\\\r\n", "\x00\xffé")
 	c.do("AUTH", "default", "secret")
 	c.do("HELLO", "2", "AUTH", "default", "secret")
@@ -134,20 +109,18 @@ func TestMonitorFeed(t *testing.T) {
 	c.do("CONFIG", "GET", "maxmemory")
 	c.do("GET", "k")
 	c.do("GET", "k2")
-	c.do("GET", "k3")
-	want := []string{`"SET" "a\"\\\r\n" "\x00\xff\xc3\xa9"`, `"GET" "k"`, `"GET" "k2"`}
-	got := p.lines()
-	if len(got) != len(want) {
-		t.Fatalf("shown %q", got)
-	}
-	for i := range want {
-		at, command, _ := strings.Cut(got[i], "] ")
-		if command != want[i] || !strings.Contains(at, " [0 127.0.0.1:") {
-			t.Errorf("line %d is %q, want %q", i, got[i], want[i])
+	for _, want := range []string{`"SET" "a\"\\\r\n" "\x00\xff\xc3\xa9"`, `"GET" "k"`, `"GET" "k2"`} {
+		line := m.reply()
+		at, command, _ := strings.Cut(line, "] ")
+		if command != want || !strings.Contains(at, " [0 127.0.0.1:") {
+			t.Errorf("shown %q, want %q", line, want)
 		}
 	}
-	if left := n.d.monitors.count.Load(); left != 0 {
-		t.Errorf("%d monitors left after one was too slow", left)
+	m.do("QUIT")
+	for end := time.Now().Add(10 * time.Second); n.d.monitors.count.Load() != 0; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("a monitor that has gone is still fed")
+		}
 	}
 }
 

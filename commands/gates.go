@@ -25,8 +25,8 @@ func gateKnown(_ *session, c *call) error {
 	return nil
 }
 
-// gateSub goes on to the sub-command's row. A container called alone, if it has no handler of its own, fails
-// at its arity.
+// gateSub goes on to the sub-command's row. A container called alone, if it has no handler of its own,
+// fails at its arity.
 func gateSub(_ *session, c *call) error {
 	if len(c.row.subs) == 0 || len(c.args) < 2 {
 		return nil
@@ -46,16 +46,21 @@ func gateArity(_ *session, c *call) error {
 	return nil
 }
 
-// gateAuthenticated is where a connection without a user is held to the rows flagged no_auth. No password can
-// be set yet, so every connection is the default user's.
+// gateAuthenticated is where a connection without a user is held to the rows flagged no_auth. No password
+// can be set yet, so every connection is the default user's.
 func gateAuthenticated(*session, *call) error { return nil }
 
 // gatePermitted is where the user's rules meet the row's categories and keys. There are no users yet.
 func gatePermitted(*session, *call) error { return nil }
 
-// gateSubscriber is where a RESP2 connection with subscriptions is held to the few commands it may send.
-// There are no subscriptions yet.
-func gateSubscriber(*session, *call) error { return nil }
+// gateSubscriber holds a RESP2 connection with subscriptions to the few commands it may send: the client
+// could not tell other replies from messages.
+func gateSubscriber(s *session, c *call) error {
+	if c.row.subscribed || !s.subscriberMode() {
+		return nil
+	}
+	return errSubscriber(c.row.Name)
+}
 
 // gateQueue refuses inside MULTI what cannot be part of a transaction. What passes the gates is then queued
 // instead of served (transaction.take).

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -137,7 +138,10 @@ func infoClients(w *infoWriter) {
 	w.field("maxclients", w.d.cfg.MaxClients)
 	w.zeros("client_recent_max_input_buffer", "client_recent_max_output_buffer")
 	w.field("blocked_clients", w.d.blocked())
-	w.zeros("tracking_clients", "pubsub_clients", "watching_clients", "clients_in_timeout_table",
+	hub := w.d.engine.Hub()
+	w.field("tracking_clients", hub.Tracker().Clients())
+	w.field("pubsub_clients", w.d.subscribers())
+	w.zeros("watching_clients", "clients_in_timeout_table",
 		"total_watched_keys", "total_blocking_keys")
 }
 
@@ -209,8 +213,12 @@ func infoStats(w *infoWriter) {
 	w.zeros("evicted_keys", "evicted_clients")
 	w.field("keyspace_hits", s.hits.Load())
 	w.field("keyspace_misses", s.misses.Load())
-	w.zeros("pubsub_channels", "pubsub_patterns", "latest_fork_usec", "total_forks", "tracking_total_keys",
-		"tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+	hub := w.d.engine.Hub()
+	w.field("pubsub_channels", len(hub.Names(pubsub.KindChannel)))
+	w.field("pubsub_patterns", len(hub.Names(pubsub.KindPattern)))
+	w.zeros("latest_fork_usec", "total_forks")
+	w.field("tracking_total_keys", hub.Tracker().Keys())
+	w.zeros("tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
 	w.field("total_error_replies", s.allErrors())
 	w.zeros("acl_access_denied_auth", "acl_access_denied_cmd", "acl_access_denied_key",
 		"acl_access_denied_channel")

@@ -15,8 +15,8 @@ import (
 	"github.com/redkeep/redkeep/resp"
 )
 
-// pusher is a connection that takes values outside of replies; false means that it is gone or too slow.
-type pusher interface{ Push(v resp.Value) bool }
+// pusher is a connection that takes frames outside of replies, and is cut when it is too slow.
+type pusher interface{ Post(frame []byte) }
 
 // monitors are the connections that watch all commands.
 type monitors struct {
@@ -59,11 +59,7 @@ func (m *monitors) all() map[uint64]pusher {
 }
 
 func monitor(c *call, s *session) (resp.Value, error) {
-	p, ok := any(s.conn).(pusher)
-	if !ok {
-		return resp.Value{}, errMonitor
-	}
-	c.d.monitors.add(s.id, p)
+	c.d.monitors.add(s.id, s.open(c.d))
 	return resp.OK(), nil
 }
 
@@ -72,11 +68,9 @@ func (d *Dispatcher) feed(s *session, c *call) {
 	if c.row.hidden || c.row.Flags&FlagAdmin != 0 {
 		return
 	}
-	line := resp.Simple(d.monitorLine(s.conn.RemoteAddr(), c.args))
-	for id, p := range d.monitors.all() {
-		if !p.Push(line) {
-			d.monitors.remove(id)
-		}
+	frame := []byte("+" + d.monitorLine(s.conn.RemoteAddr(), c.args) + "\r\n")
+	for _, p := range d.monitors.all() {
+		p.Post(frame)
 	}
 }
 

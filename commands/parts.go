@@ -74,7 +74,7 @@ func (c *call) planPart() (render, error) {
 	default:
 		err = errNotInMulti
 	}
-	if err == nil && c.compacts {
+	if err == nil && (c.compacts || c.publishes) {
 		err = errNotInMulti // another kind of request: it cannot stand inside a transaction
 	}
 	return r, err

@@ -176,12 +176,3 @@ func clientUnblock(c *call, _ *session) (resp.Value, error) {
 	}
 	return resp.Int(0), nil
 }
-
-// clientTrackingInfo tells that this connection's keys are not tracked.
-func clientTrackingInfo(*call, *session) (resp.Value, error) {
-	return resp.Map(
-		resp.Bulk("flags"), resp.Set(resp.Bulk("off")),
-		resp.Bulk("redirect"), resp.Int(-1),
-		resp.Bulk("prefixes"), resp.Array(),
-	), nil
-}

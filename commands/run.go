@@ -16,6 +16,7 @@ type item struct {
 
 	args  [][]byte // valid until the pipeline has been served
 	reads bool     // answered by the row's read
+	track bool     // the client will cache what it reads
 
 	render  render // writes: result index of submission sub
 	sub     int
@@ -26,7 +27,8 @@ type item struct {
 // run is a stretch of a pipeline whose commands wait together: writes for their submissions, reads for one
 // barrier round. Commands refused before they were anything wait in it for their turn. It is reused.
 type run struct {
-	kind  Kind // KindWrite, KindRead; anything else: only refused commands, or none
+	owner uint64 // id of the connection
+	kind  Kind   // KindWrite, KindRead; anything else: only refused commands, or none
 	began time.Time
 	items []item
 
@@ -85,10 +87,13 @@ func (r *run) plan(e *raftfsm.Engine, c *call, render render) {
 		r.submit(e)
 	}
 	sub := r.filling(e)
-	if c.compacts {
+	switch {
+	case c.compacts:
 		sub.AddCompact(c.compact)
 		r.physical = r.physical || c.physical
-	} else {
+	case c.publishes:
+		sub.AddPublish(c.message)
+	default:
 		sub.AddTxn(&c.txn)
 	}
 	r.items = append(r.items, item{row: c.row, args: c.args, render: render, sub: r.open - 1,
@@ -104,7 +109,9 @@ func (r *run) filling(e *raftfsm.Engine) *raftfsm.Submission {
 		return r.subs[r.open-1]
 	}
 	if r.open == len(r.subs) {
-		r.subs = append(r.subs, e.NewSubmission())
+		sub := e.NewSubmission()
+		sub.Owner = r.owner
+		r.subs = append(r.subs, sub)
 	}
 	r.open++
 	return r.subs[r.open-1]

@@ -139,7 +139,7 @@ func (s *scriptedCalls) serve(c *call, proto int) (resp.Value, error) {
 		switch {
 		case err != nil:
 			return resp.Value{}, err
-		case c.compacts:
+		case c.compacts, c.publishes:
 			return resp.Value{}, errScriptForbidden
 		}
 		return s.run(c, render), nil

@@ -24,6 +24,7 @@ type session struct {
 	view    view
 	run     run
 	tx      transaction
+	subscriptions
 
 	muted   muting        // CLIENT REPLY
 	written cluster.Index // the log holds all writes of this connection up to here
@@ -32,6 +33,7 @@ type session struct {
 
 	// Shown by CLIENT LIST to other connections.
 	shownLocal atomic.Bool
+	ended      atomic.Bool // the connection is closed
 	noEvict    atomic.Bool
 	noTouch    atomic.Bool
 	last       atomic.Pointer[Command]
@@ -81,6 +83,7 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 		return s
 	}
 	s := &session{id: conn.ID(), conn: conn, proto: conn.Proto()}
+	s.run.owner = s.id
 	s.call.d, s.reading.d = d, d
 	s.call.tx, s.reading.tx, s.tx.s = &s.tx, &s.tx, s
 	s.queued.Store(-1)
@@ -94,6 +97,10 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 // Closed forgets a connection.
 func (d *Dispatcher) Closed(conn *resp.Conn) {
 	d.monitors.remove(conn.ID())
+	if s, ok := conn.Session.(*session); ok {
+		s.ended.Store(true)
+		s.endSubscriptions(d)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.mu.sessions, conn.ID())

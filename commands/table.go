@@ -30,6 +30,7 @@ const (
 	FlagReadonly
 	FlagDenyOOM // refused while the node takes no writes that grow the state
 	FlagAdmin
+	FlagPubSub
 	FlagNoScript
 	FlagLoading
 	FlagStale
@@ -44,8 +45,8 @@ const (
 	FlagMovableKeys
 )
 
-var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "noscript", "loading", "stale", "asking",
-	"fast", "no_auth", "no_multi", "allow_busy", "skip_slowlog", "skip_monitor", "no_mandatory_keys",
+var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loading", "stale",
+	"asking", "fast", "no_auth", "no_multi", "allow_busy", "skip_slowlog", "skip_monitor", "no_mandatory_keys",
 	"movablekeys"}
 
 // Categories are ACL categories. Those that follow from flags and group are added when the table is built.
@@ -57,6 +58,7 @@ const (
 	CatWrite
 	CatString
 	CatAdmin
+	CatPubSub
 	CatFast
 	CatSlow
 	CatDangerous
@@ -68,12 +70,12 @@ const (
 	CatScripting
 )
 
-var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "fast", "slow", "dangerous",
-	"connection", "kv", "cluster", "bitmap", "transaction", "scripting"}
+var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "pubsub", "fast", "slow",
+	"dangerous", "connection", "kv", "cluster", "bitmap", "transaction", "scripting"}
 
-// Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative Last
-// counts from the end. Where CountAt is set instead, that argument is the number of keys behind it. The zero
-// Keys means no key. Access is what COMMAND tells of the use made of them.
+// Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative
+// Last counts from the end. Where CountAt is set instead, that argument is the number of keys behind it. The
+// zero Keys means no key. Access is what COMMAND tells of the use made of them.
 type Keys struct {
 	First, Last, Step int
 	CountAt           int
@@ -123,6 +125,8 @@ type Command struct {
 	hidden bool                      // the arguments hold secrets: neither slow log nor MONITOR shows them
 	keysAt func(args [][]byte) []int // positions of the keys when Keys cannot say them
 
+	subscribed bool // may be sent by a RESP2 connection that has subscriptions
+
 	subs  map[string]*Command
 	stats *rowStats
 }
@@ -140,6 +144,7 @@ func families() [][]Command {
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
 		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, scriptRows, clusterRows,
 		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
+		pubsubRows, watchRows,
 	}
 }
 
@@ -185,7 +190,7 @@ func (t *Table) add(row *Command) {
 func (row *Command) complete() {
 	row.stats = &rowStats{}
 	switch {
-	case row.plain:
+	case row.plain, row.Flags&FlagPubSub != 0: // a message goes through the log, but is no write to clients
 	case row.Kind == KindWrite:
 		row.Flags |= FlagWrite
 		row.Categories |= CatWrite
@@ -208,7 +213,7 @@ func (row *Command) complete() {
 }
 
 var groupCategories = map[string]Categories{
-	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV,
+	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV, "pubsub": CatPubSub,
 	"bitmap": CatBitmap, "transactions": CatTransaction, "scripting": CatScripting,
 }
 

@@ -9,8 +9,8 @@ import (
 // Compaction. The idea: a record becomes garbage at a known moment, so it is noted then. When revision
 // r supersedes a record, (r, its chain) goes to the end of a queue; a delete or expiry, which no read
 // at or above its own revision needs, also queues itself. Revisions rise, so the queue is sorted, and
-// compacting to revision C is popping every entry with by <= C: what is left is exactly what a read
-// at C or above can see. The cost is proportional to the garbage alone, never to the keys.
+// compacting to revision C is popping every entry with by < C: what is left is what a read at C or
+// above can see, and every event from C on. The cost is proportional to the garbage alone, never to the keys.
 //
 // It happens in two steps. Compact, an entry of the log, is logical: it moves the compacted revision,
 // and from then on older reads are refused, on every member at the same point. CompactSlice, outside
@@ -20,6 +20,10 @@ import (
 //
 // The entries of one chain are in the order of its records, so an entry does not name its record: it
 // is always the oldest one of the chain, or the head if the chain has no past (then a delete).
+//
+// The compacted revision's own events stay, the deletes among them too: garbage is removed only when it
+// was queued below the compacted revision. So a watch that starts at the compacted revision misses
+// nothing. The price is the garbage of that one revision, until the next compaction.
 //
 // Rejected: walking the whole index on each compaction, as etcd does (its cost grows with live keys,
 // and a slice of it is hard to bound); and marking revisions in the history (needs a second lookup of
@@ -171,7 +175,7 @@ func (st *state) moved(old, r Record) {
 func (s *Store) Garbage() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.mu.at.garbage.ready(s.mu.at.count.compacted)
+	return s.mu.at.garbage.ready(s.mu.at.count.compacted - 1)
 }
 
 // dropOldest takes a chain's oldest record out of the index.
@@ -186,9 +190,9 @@ func (st *state) dropOldest(c *chain) Record {
 	return r
 }
 
-// compactLimit is how far garbage may be removed: the compacted revision, held back by pins.
+// compactLimit is how far garbage may be removed: below the compacted revision, held back by pins.
 func (st *state) compactLimit() Revision {
-	limit := st.count.compacted
+	limit := st.count.compacted - 1
 	for _, keep := range st.pins {
 		limit = min(limit, keep)
 	}
@@ -201,6 +205,9 @@ func (s *Store) CompactionTarget(maxBytes int64) Revision {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	rev := s.mu.at.garbage.target(maxBytes)
+	if rev > 0 {
+		rev = min(rev+1, s.mu.at.count.revision)
+	}
 	if rev <= s.mu.at.count.compacted {
 		return 0
 	}

@@ -52,7 +52,14 @@ func TestPinAtHoldsCompactionBack(t *testing.T) {
 	if err != nil || n != len(keys) {
 		t.Errorf("%d keys, %v", n, err)
 	}
+	if s.HistoryBytes() == 0 {
+		t.Error("the garbage of the compacted revision itself is gone: a watch that starts there misses it")
+	}
 	p.Release()
+	s.Update(1, func(b *Batch) {
+		b.Txn(&Txn{Then: []Op{{Kind: OpPut, Span: KeySpan("new")}}}, nil)
+		err = b.Compact(6)
+	})
 	for s.CompactSlice(100) {
 	}
 	if s.HistoryBytes() != 0 {

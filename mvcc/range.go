@@ -57,8 +57,9 @@ func (s *Store) shortRange(
 // past their deadline in walking order, and it meets all of its span whatever its limit, as it counts
 // them. It does so on members that do not want the result, too.
 func (b *Batch) rangeOp(op *Op, r *OpResult) {
-	if b.st.count.expiring == 0 && (b.quiet || op.countsAll()) {
-		// Nothing can expire, so there is nothing to meet; and the number of all keys is known.
+	if b.st.index.under == nil && b.st.count.expiring == 0 && (b.quiet || op.countsAll()) {
+		// Nothing can expire, so there is nothing to meet; and the number of all keys is known. (A scratch
+		// has loaded only some, and has to note that all count.)
 		r.Range.Count, r.Range.Revision = b.st.count.keys, b.seen()
 		return
 	}

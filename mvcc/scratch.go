@@ -88,7 +88,7 @@ func (x *Scratch) Txn(t *Txn, res *Result) (changed bool) {
 	ok := b.holds(t.Compares)
 	b.guardFirst(t.branch(ok))
 	b.run(t, ok, res)
-	res.Revision = b.seen()
+	res.Revision, res.Now = b.seen(), b.now
 	for _, e := range b.events[from:] {
 		x.written += int64(len(e.Record.enc))
 		changed = changed || e.Record.Kind() != KindExpire

@@ -472,7 +472,7 @@ func (t *twin) target(historyBytes, maxBytes int64) Revision {
 		return 0
 	}
 	for rev := t.compacted; ; rev++ {
-		if t.garbageAbove(rev) > maxBytes {
+		if t.garbageAbove(rev-1) > maxBytes && rev < t.revision {
 			continue
 		}
 		if rev == t.compacted {

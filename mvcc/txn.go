@@ -22,6 +22,7 @@ type Batch struct {
 	sub    uint32 // of the next record; above 0: the transaction has written
 	events []Event
 
+	cause  Cause    // of the records being written
 	quiet  bool     // results are not wanted
 	unread OpResult // where they go then
 	guards []guard  // outcomes of FlagGuardsFirst, in the order of evaluation
@@ -34,8 +35,11 @@ type guard struct {
 
 func (b *Batch) begin(st *state, now UnixMilli) {
 	clear(b.events) // the last batch's records
-	b.st, b.now, b.events, b.sub = st, now, b.events[:0], 0
+	b.st, b.now, b.events, b.sub, b.cause = st, now, b.events[:0], 0, Cause{}
 }
+
+// Events returns how many events the batch has so far.
+func (b *Batch) Events() int { return len(b.events) }
 
 // Now returns the stamped time of the batch.
 func (b *Batch) Now() UnixMilli { return b.now }
@@ -145,6 +149,8 @@ func (b *Batch) run(t *Txn, ok bool, res *Result) {
 }
 
 func (b *Batch) op(op *Op, r *OpResult) {
+	timed := op.Kind == OpPut && (op.Expiry.Mode == ExpiryIn || op.Expiry.Mode == ExpiryAt)
+	b.cause = Cause{Op: op.Kind, Modify: op.Modify, Deadline: timed}
 	switch op.Kind {
 	case OpRange:
 		b.rangeOp(op, r)
@@ -261,7 +267,7 @@ func (b *Batch) write(c *chain, prev Record, f *fields) Record {
 	b.sub++
 	r := f.encode(b.st.history.room(position{f.mod, f.sub}, f.size()))
 	b.st.write(c, r)
-	b.events = append(b.events, Event{Record: r, Prev: prev})
+	b.events = append(b.events, Event{Record: r, Prev: prev, Cause: b.cause})
 	return r
 }
 

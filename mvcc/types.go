@@ -250,6 +250,15 @@ type RangeResult struct {
 // Event is one change of one key. Record.Kind tells which; Prev is the zero Record for a new key.
 type Event struct {
 	Record, Prev Record
+	Cause        Cause
+}
+
+// Cause is the kind of operation that made an event, for those who name changes after commands. It is not
+// kept in the history. An expiry has none of its own: it carries that of the operation that met the key.
+type Cause struct {
+	Op       OpKind     // 0: expiry by request
+	Modify   ModifyKind // OpModify
+	Deadline bool       // OpPut: it sets a deadline
 }
 
 // ExpireKey asks for the end of one key whose deadline has passed, if it is still the one seen at Mod.

@@ -26,6 +26,7 @@ import (
 //	Txn         = uvarint n, compare × n, uvarint n, op × n, uvarint n, op × n
 //	Expire      = uvarint n, (bytes key, uvarint mod_revision) × n
 //	Compact     = uvarint revision
+//	Publish     = u8 kind (0 channel, 1 sharded channel), bytes channel, bytes payload
 //	Member      = u64 id, bytes name, bytes client address
 //	LeaderStart = u64 member id
 //

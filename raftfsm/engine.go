@@ -96,6 +96,7 @@ func New(cfg Config) *Engine {
 		cfg: cfg, log: cfg.Logger, stats: cfg.Stats, machine: newMachine(cfg.Stats),
 		readyCh: make(chan struct{}), stop: make(chan struct{}),
 	}
+	e.openHub()
 	e.diskFree.Store(-1)
 	e.compactor = newCompactor(e)
 	e.proposer = &proposer{
@@ -144,6 +145,8 @@ func (e *Engine) OnStored() { e.proposer.onStored() }
 // Start runs the engine on a node that was opened with this engine's FSM.
 func (e *Engine) Start(node *cluster.Node) {
 	e.node, e.proposer.node, e.barrier.node = node, node, node
+	e.startTelling(node.Stats().LastIndex)
+	e.machine.hub.Start()
 	e.running.Store(true)
 	node.Handle(kindForward, e.proposer.receive)
 	node.Handle(kindReadIndex, e.barrier.answer)
@@ -166,6 +169,7 @@ func (e *Engine) Close(ctx context.Context) {
 	e.barrier.close()
 	e.proposer.close()
 	e.wg.Wait()
+	e.machine.hub.Close()
 }
 
 // Release frees the store. REQUIRES: the node is closed.
@@ -226,6 +230,7 @@ func (e *Engine) foreign(origin uint64, index uint64) {
 }
 
 func (e *Engine) restored() {
+	e.machine.hub.Replaced()
 	e.proposer.abandon()
 	e.compactor.compacted()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/lease"
 	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/pubsub"
 )
 
 // machine is the replicated state machine: it applies committed entries, in order, on raft's FSM
@@ -28,6 +30,7 @@ import (
 type machine struct {
 	store     *mvcc.Store
 	deadlines *lease.Deadlines
+	hub       *pubsub.Hub // told of everything applied; nil in tests that have no clients
 	hooks     hooks
 	stats     *Stats
 
@@ -35,10 +38,12 @@ type machine struct {
 	clock   atomic.Int64  // the largest stamp applied
 	ready   atomic.Uint64 // term of the last LeaderStart applied
 
+	quiet   atomic.Uint64                  // up to this index messages were published before this start
 	members atomic.Pointer[[]memberRecord] // by id; replaced, never changed
 	term    cluster.Term                   // of the last entry
 	txn     mvcc.Txn                       // scratch
 	expired []mvcc.ExpireKey               // scratch
+	told    applied                        // scratch
 }
 
 // hooks are how the machine reaches the parts that wait for it. They run on its goroutine and must not block.
@@ -54,6 +59,7 @@ type hooks struct {
 func newMachine(stats *Stats) *machine {
 	m := &machine{store: mvcc.New(), deadlines: lease.NewDeadlines(), stats: stats}
 	m.members.Store(&[]memberRecord{})
+	m.quiet.Store(math.MaxUint64)
 	return m
 }
 
@@ -85,6 +91,7 @@ func (m *machine) apply(l *raft.Log) {
 	m.clock.Store(max(m.clock.Load(), int64(h.Time)))
 	own := m.hooks.claim(h)
 	results := newFiller(own)
+	m.told.reset(m.hub)
 	r := reader{b: requests}
 	events := m.store.Update(mvcc.UnixMilli(m.clock.Load()), func(b *mvcc.Batch) {
 		for kind, body, more := r.request(); more; kind, body, more = r.request() {
@@ -92,12 +99,14 @@ func (m *machine) apply(l *raft.Log) {
 			if err := body.end(); err != nil {
 				panic(fmt.Sprintf("entry %d, request kind %d: %v", l.Index, kind, err))
 			}
+			m.told.wrote(b.Events(), &results)
 		}
 	})
 	if err := r.end(); err != nil {
 		panic(fmt.Sprintf("entry %d: %v", l.Index, err))
 	}
 	m.observe(events)
+	m.tell(l.Index, events)
 	m.applied.Store(l.Index)
 	m.announce(l, h, own)
 }
@@ -115,6 +124,8 @@ func (m *machine) request(b *mvcc.Batch, kind RequestKind, body *reader, res *mv
 		b.Expire(m.expired)
 	case ReqCompact:
 		m.compact(b, body.revision(), res)
+	case ReqPublish:
+		m.publish(b, body, res)
 	case ReqMember:
 		m.setMember(body.member().clone())
 	case ReqLeaderStart:

@@ -13,6 +13,8 @@ import (
 // Who owns it when: the connection, from NewSubmission or a received Done until Submit; the engine,
 // from Submit until Done is received. A connection that does not wait for Done drops the submission.
 type Submission struct {
+	Owner uint64 // the connection it comes from, for those who do not want news of their own writes
+
 	buf      []byte // encoded requests
 	n        int
 	done     chan struct{}

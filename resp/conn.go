@@ -30,6 +30,7 @@ type Conn struct {
 	leaving       bool // CloseAfterReply was called
 	gone          bool // nothing can be written any more
 	writeBy       time.Time
+	pushes        *outbox // nil until EnablePushes; see push.go
 
 	// Own synchronisation.
 	proto      atomic.Int32
@@ -61,6 +62,8 @@ type Counters struct {
 	QueryBuffer       int64 // bytes received and not yet served
 	QueryFree         int64 // room left in the read buffer
 	OutputBuffer      int64 // bytes of replies being written
+	PushBytes         int64 // bytes of pushes that wait
+	Pushes            int64 // their number
 }
 
 // ID is unique in this process and grows from 1 in the order of accepting.
@@ -86,7 +89,9 @@ func (c *Conn) LastActive() time.Time { return time.UnixMilli(c.lastActive.Load(
 
 // Counters returns the connection's numbers.
 func (c *Conn) Counters() Counters {
+	bytes, frames := c.queued()
 	return Counters{
+		PushBytes: int64(bytes), Pushes: int64(frames),
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		Commands: c.commands.Load(), Running: c.running.Load(),
 		QueryBuffer: c.query.Load(), QueryFree: c.queryFree.Load(), OutputBuffer: c.output.Load(),
@@ -147,7 +152,7 @@ func (c *Conn) put(v *Value, proto int) {
 		w.out = v.Append(w.out, proto)
 	}
 	if len(w.out) > flushAbove {
-		c.writeOut()
+		c.writeOut() // no pushes: they would stand between the replies of one run of commands
 	}
 }
 
@@ -175,7 +180,14 @@ func (c *Conn) Wait(done <-chan struct{}) bool {
 	case <-alarm:
 	}
 	c.flush()
-	return !c.gone && c.watchWhile(done)
+	if c.gone {
+		return false
+	}
+	c.rest()
+	there := c.watchWhile(done)
+	c.wake()
+	c.gone = c.gone || !there && c.side.err != nil
+	return there
 }
 
 func (c *Conn) watchWhile(done <-chan struct{}) bool {
@@ -193,6 +205,5 @@ func (c *Conn) watchWhile(done <-chan struct{}) bool {
 			c.side.collect(r)
 		}
 	}
-	c.gone = true
 	return false
 }

@@ -23,6 +23,11 @@ func (v Value) Append(b []byte, proto int) []byte {
 		return redcon.AppendBulkString(b, v.text)
 	case KindArray, KindMap, KindSet, KindPush:
 		return v.appendAggregate(b, proto)
+	case KindReplies:
+		for i := range v.elems {
+			b = v.elems[i].Append(b, proto)
+		}
+		return b
 	case KindNull:
 		return appendNull(b, proto, "$-1\r\n")
 	case KindNullArray:
@@ -149,6 +154,41 @@ func formatDouble(b []byte, f float64) []byte {
 		return strconv.AppendFloat(b, f, 'g', 17, 64)
 	}
 }
+
+// AppendPush begins a push of n elements, for those who encode a message once for many connections.
+func AppendPush(b []byte, proto, n int) []byte {
+	if proto >= 3 {
+		return appendHeader(b, '>', n)
+	}
+	return appendHeader(b, '*', n)
+}
+
+// AppendArray begins an array of n elements.
+func AppendArray(b []byte, n int) []byte { return appendHeader(b, '*', n) }
+
+// AppendMap begins a map of n pairs.
+func AppendMap(b []byte, proto, n int) []byte {
+	if proto >= 3 {
+		return appendHeader(b, '%', n)
+	}
+	return appendHeader(b, '*', 2*n)
+}
+
+// AppendBulk adds a bulk string.
+func AppendBulk[T string | []byte](b []byte, s T) []byte {
+	b = appendHeader(b, '$', len(s))
+	b = append(b, s...)
+	return append(b, '\r', '\n')
+}
+
+// AppendInt adds an integer.
+func AppendInt(b []byte, n int64) []byte {
+	b = strconv.AppendInt(append(b, ':'), n, 10)
+	return append(b, '\r', '\n')
+}
+
+// AppendNull adds the missing value.
+func AppendNull(b []byte, proto int) []byte { return appendNull(b, proto, "$-1\r\n") }
 
 func oneLine(s string) string {
 	if strings.IndexByte(s, '\r') < 0 && strings.IndexByte(s, '\n') < 0 {

@@ -18,8 +18,9 @@ import (
 // notices that the client has gone.
 //
 // Invariants.
-//  1. One goroutine per connection reads, serves and writes. Nothing is read while replies are unwritten,
-//     so a client that does not read stops being read, and is cut after the write timeout.
+//  1. One goroutine per connection reads, serves and writes; pushes alone may be written by another,
+//     while it rests (push.go). Nothing is read while replies are unwritten, so a client that does not read
+//     stops being read, and is cut after the write timeout.
 //  2. Commands before a breach of protocol are served and answered before the breach is.
 //  3. Memory of an active connection: one workspace, and of output about flushAbove: a long reply is written
 //     while it is made, a long string from where it is (Conn.put). At rest: no buffer on a plain socket, a
@@ -27,8 +28,7 @@ import (
 //  4. handler.Closed is called exactly once, after the last ServePipeline has returned.
 //
 // Rejected. A writer goroutine per connection: two stacks and a hand-over per batch for nothing while
-// replies follow requests. Pushes to subscribers will need a bounded queue (see doc.go), not a second
-// writer.
+// replies follow requests. Pushes to subscribers have a bounded queue instead (push.go).
 //
 // Drawback. A command that waits long holds up the commands behind it on its own connection.
 
@@ -105,7 +105,12 @@ func (c *Conn) fill() error {
 	if c.stage.Load() != stageResting && !c.stage.CompareAndSwap(stageServing, stageResting) {
 		return errStopping
 	}
+	c.rest()
 	n, err := c.read()
+	if err != nil && c.pushes != nil {
+		c.Kill() // the writer may be stuck on a client that does not read
+	}
+	c.wake()
 	if !c.stage.CompareAndSwap(stageResting, stageServing) {
 		return errStopping
 	}
@@ -154,6 +159,7 @@ func (c *Conn) serve(cmds []Command) bool {
 	c.commands.Add(count)
 	c.running.Store(count)
 	c.noteBuffers()
+	c.Deliver()
 	c.callHandler(cmds)
 	c.running.Store(0)
 	c.flush()
@@ -200,8 +206,9 @@ func (c *Conn) refuse(err error) {
 	c.linger()
 }
 
-// flush writes the replies that have gathered. It is only called between replies.
+// flush writes what has gathered, and behind it the pushes that wait. It is only called between replies.
 func (c *Conn) flush() {
+	c.Deliver()
 	if w := c.parser.work; w != nil && len(w.out) > 0 {
 		c.writeOut()
 	}

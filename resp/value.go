@@ -22,6 +22,7 @@ const (
 	KindVerbatim
 	KindBigNumber
 	KindPush
+	KindReplies
 )
 
 // Value is one reply: a leaf or a tree. It is passed by value, is immutable once built, and says nothing
@@ -106,6 +107,9 @@ func BigNumber(s string) Value { return Value{kind: KindBigNumber, text: oneLine
 
 // Push is an out-of-band message; RESP2 sees a list.
 func Push(vs ...Value) Value { return Value{kind: KindPush, elems: vs} }
+
+// Replies is several replies to one command, one behind the other, as SUBSCRIBE gives.
+func Replies(vs ...Value) Value { return Value{kind: KindReplies, elems: vs} }
 
 // Kind says what the value is.
 func (v Value) Kind() Kind { return v.kind }

@@ -46,7 +46,8 @@ func TestSettingsDefaults(t *testing.T) {
 		scriptTimeout: 5 * time.Second,
 		historyAge:    time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
-		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128,
+		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128, watchBufferBytes: 1 << 20,
+		trackingKeys: 1_000_000,
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Error(diff)
@@ -82,7 +83,8 @@ func TestSettingsEverywhere(t *testing.T) {
 		"max-txn-ops": "9", "quota-bytes": "1GiB",
 		"history-bytes": "2MiB", "history-age": "2h", "disk-reserve-bytes": "0", "log-store": "boltdb",
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
-		"log-format": "json",
+		"log-format": "json", "watch-buffer-bytes": "64KiB", "tracking-table-max-keys": "9",
+		"notify-keyspace-events": "KEA",
 	}
 	var file strings.Builder
 	var environ, args []string

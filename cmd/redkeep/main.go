@@ -104,7 +104,7 @@ func newRoot(io streams, environ []string) *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "node", Title: "The node:"}, &cobra.Group{ID: "keys", Title: "Keys:"},
 		&cobra.Group{ID: "cluster", Title: "The cluster:"}, &cobra.Group{ID: "tools", Title: "Tools:"})
 	addVerbs(root, "node", newServer(io, environ))
-	addVerbs(root, "keys", newPut(c), newGet(c), newDel(c), newTxn(c), newHistory(c), newCompact(c))
+	addVerbs(root, "keys", newPut(c), newGet(c), newDel(c), newTxn(c), newWatch(c), newHistory(c), newCompact(c))
 	addVerbs(root, "cluster", newEndpoint(c), newMember(c))
 	addVerbs(root, "tools", newBench(c), newVersion(c), newDocs(c))
 	root.SetHelpCommandGroupID("tools")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/commands"
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -142,9 +143,12 @@ func (n *node) serveClients() error {
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
 		MaxTxnOps: int(s.maxTxnOps), ConfigFile: s.configFile,
-		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout,
+		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
 		Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
+	notify, _ := pubsub.ParseNotify(s.notifyEvents) // checked with the settings
+	n.engine.Hub().SetNotify(notify)
+	n.engine.Hub().Tracker().SetLimit(int(s.trackingKeys))
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),
 		Logger: n.log,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/pubsub"
 )
 
 // settings are the values of one `redkeep server`, parsed and within their ranges.
@@ -29,6 +30,8 @@ type settings struct {
 	historyBytes, snapshotBytes     int64
 	diskReserveBytes, maxClients    int64
 	maxTxnOps                       int64
+	watchBufferBytes, trackingKeys  int64
+	notifyEvents                    string
 }
 
 // option is one row of the table below: a setting of the server under its only name. The flag is --name, the
@@ -93,6 +96,14 @@ var options = []option{
 		setTime(func(s *settings) *time.Duration { return &s.historyAge }, time.Second, 10*365*24*time.Hour)},
 	{"disk-reserve-bytes", "128MiB", "size", groupLimits, "free disk below which writes get OOM; 0 for no guard",
 		setSize(func(s *settings) *int64 { return &s.diskReserveBytes }, 0, 1<<40)},
+	{"watch-buffer-bytes", "1MiB", "size", groupLimits,
+		"events queued for one connection; beyond that it is fed from the history as it reads",
+		setSize(func(s *settings) *int64 { return &s.watchBufferBytes }, 4<<10, 1<<30)},
+	{"tracking-table-max-keys", "1000000", "number", groupLimits,
+		"keys remembered for CLIENT TRACKING; 0 for no limit",
+		setNumber(func(s *settings) *int64 { return &s.trackingKeys }, 0, 1<<31-1)},
+	{"notify-keyspace-events", "", "letters", groupNode,
+		"keyspace notifications of this node, as in Redis: KEA for all (default: none)", setNotify},
 
 	{"log-store", cluster.LogStoreWAL, "wal|boltdb", groupRaft, "what holds the replicated log",
 		setChoice(func(s *settings) *string { return &s.logStore }, cluster.LogStoreWAL, cluster.LogStoreBoltDB)},
@@ -219,6 +230,14 @@ func setChoice(field func(*settings) *string, choices ...string) func(*settings,
 		*field(s) = v
 		return nil
 	}
+}
+
+func setNotify(s *settings, v string) error {
+	if _, ok := pubsub.ParseNotify(v); !ok {
+		return fmt.Errorf("must be letters of Ag$lshzxeKEtmdn")
+	}
+	s.notifyEvents = v
+	return nil
 }
 
 func setLevel(s *settings, v string) error {

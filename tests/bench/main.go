@@ -75,6 +75,9 @@ func run(c config) error {
 	if err := measureThroughput(c, procs, t); err != nil {
 		return err
 	}
+	if err := measureWatches(c, procs, t); err != nil {
+		return err
+	}
 	if c.only == "" {
 		if err := measureSingle(c, procs, t); err != nil {
 			return err

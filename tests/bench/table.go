@@ -18,6 +18,8 @@ type table struct {
 	restart     map[string]time.Duration
 	stalls      map[string]map[string]time.Duration
 	walkP99     time.Duration
+	delivery    map[string]time.Duration // of events to watchers, median
+	stopped     float64                  // SET rate beside watchers that do not read, over that without
 	took        time.Duration
 }
 
@@ -25,6 +27,7 @@ func newTable() *table {
 	return &table{
 		rates: map[string]map[string]float64{}, memory: map[string]int64{}, memoryAfter: map[string]int64{},
 		restart: map[string]time.Duration{}, stalls: map[string]map[string]time.Duration{},
+		delivery: map[string]time.Duration{},
 	}
 }
 
@@ -91,6 +94,14 @@ func (t *table) verdicts() []verdict {
 			t.memory["redkeep"]>>20, t.memory["etcd"]>>20)
 		add(t.restart["redkeep"] <= 3*time.Second, "restart: %v, at most 3 s",
 			t.restart["redkeep"].Round(time.Millisecond))
+	}
+	if ours, theirs := t.delivery["redkeep"], t.delivery["etcd"]; ours > 0 && theirs > 0 {
+		add(2*ours <= theirs, "delivery to %d watchers, p50: %v, at most half of etcd's %v", watchers,
+			ours.Round(10*time.Microsecond), theirs.Round(10*time.Microsecond))
+	}
+	if t.stopped > 0 {
+		add(t.stopped >= 0.95, "SET, 64 clients, beside %d watchers that do not read: %.0f %%, at least 95 %%",
+			stoppedWatches, 100*t.stopped)
 	}
 	for _, name := range []string{"a snapshot", "compaction"} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {

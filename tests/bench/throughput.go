@@ -68,6 +68,9 @@ func randomValue(rng *rand.Rand) string {
 
 // measureThroughput runs every scenario against the clusters and Redis.
 func measureThroughput(c config, ps *processes, t *table) error {
+	if len(scenarios(c)) == 0 {
+		return nil
+	}
 	redkeep, err := startRedkeep(c, ps, "redkeep", 3)
 	if err != nil {
 		return err

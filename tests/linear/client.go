@@ -30,7 +30,7 @@ type Client struct {
 	conn    *wire.Conn
 	serial  int
 	seen    map[string]string // the last value read of a key: what a compare-and-set expects
-	problem error // an answer that no operation may get; ends the run as a failure
+	problem error             // an answer that no operation may get; ends the run as a failure
 }
 
 // args renders an operation as a command.
