@@ -29,7 +29,9 @@ const (
 	KindCount
 )
 
-var kindNames = [KindCount]string{"GET", "SET", "DEL", "INCR", "APPEND", "MSET", "KV.PUT", "KV.RANGE", "KV.TXN"}
+var kindNames = [KindCount]string{
+	"GET", "SET", "DEL", "INCR", "APPEND", "MSET", "KV.PUT", "KV.RANGE", "KV.TXN",
+}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -43,7 +45,7 @@ type Input struct {
 	Key       int                      // 0 … KeysPerPartition-1, for operations on one key
 	Value     string                   // SET, APPEND, KV.PUT
 	Values    [KeysPerPartition]string // MSET
-	Expect    string                   // KV.TXN: with it keys 0 and 1 get Value, else a read
+	Expect    string                   // KV.TXN: with this value keys 0 and 1 get Value, else it is read
 }
 
 // Cell is the content of one key.
