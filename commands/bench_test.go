@@ -57,6 +57,7 @@ func BenchmarkPING(b *testing.B) { benchmarkCommand(b, len("+PONG\r\n"), "PING")
 func BenchmarkMULTI(b *testing.B) {
 	const sets = 16
 	request := encode("MULTI") + strings.Repeat(encode("SET", "key", strings.Repeat("v", 128)), sets) + encode("EXEC")
-	replies := "+OK\r\n" + strings.Repeat("+QUEUED\r\n", sets) + "*16\r\n" + strings.Repeat("+OK\r\n", sets)
+	replies := "+OK\r\n" + strings.Repeat("+QUEUED\r\n", sets) + "*16\r\n" +
+		strings.Repeat("+OK\r\n", sets)
 	benchmarkRequest(b, len(replies), request)
 }

@@ -83,8 +83,8 @@ func (t *table) verdicts() []verdict {
 		add(one <= 3*many, "a MULTI of 16 SETs costs %.2f × one SET, at most 3 ×", one/many)
 	}
 	if t.walkP99 > 0 {
-		add(t.walkP99 < 20*time.Millisecond, "99th percentile of SET while KEYS and SCAN walk all keys: %v, under 20 ms",
-			t.walkP99.Round(10*time.Microsecond))
+		add(t.walkP99 < 20*time.Millisecond,
+			"99th percentile of SET while KEYS and SCAN walk all keys: %v, under 20 ms", t.walkP99.Round(10*time.Microsecond))
 	}
 	if t.memory["etcd"] > 0 {
 		add(t.memory["redkeep"] <= t.memory["etcd"], "resident memory: %d MiB, at most etcd's %d MiB",

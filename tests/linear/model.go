@@ -45,7 +45,7 @@ type Input struct {
 	Key       int                      // 0 … KeysPerPartition-1, for operations on one key
 	Value     string                   // SET, APPEND, KV.PUT
 	Values    [KeysPerPartition]string // MSET
-	Expect    string                   // KV.TXN: with this value keys 0 and 1 get Value, else it is read
+	Expect    string                   // KV.TXN: with it, keys 0 and 1 get Value; else a read
 }
 
 // Cell is the content of one key.
