@@ -56,7 +56,8 @@ func BenchmarkPING(b *testing.B) { benchmarkCommand(b, len("+PONG\r\n"), "PING")
 // BenchmarkMULTI is a transaction of 16 SETs in one packet; it must cost at most three times a SET.
 func BenchmarkMULTI(b *testing.B) {
 	const sets = 16
-	request := encode("MULTI") + strings.Repeat(encode("SET", "key", strings.Repeat("v", 128)), sets) + encode("EXEC")
+	one := encode("SET", "key", strings.Repeat("v", 128))
+	request := encode("MULTI") + strings.Repeat(one, sets) + encode("EXEC")
 	replies := "+OK\r\n" + strings.Repeat("+QUEUED\r\n", sets) + "*16\r\n" +
 		strings.Repeat("+OK\r\n", sets)
 	benchmarkRequest(b, len(replies), request)
