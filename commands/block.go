@@ -28,8 +28,10 @@ type block struct {
 	d      *Dispatcher
 	s      *session
 	queued []queued
-	bytes  int64 // what the commands take on the wire
-	grows  bool  // one of them is refused above the quota
+	text   []byte   // the words' bytes: the piece of memory that is being filled
+	words  [][]byte // and theirs
+	bytes  int64    // what the commands take on the wire
+	grows  bool     // one of them is refused above the quota
 
 	guards  []mvcc.Compare // of TXN.IF
 	ifs     int            // TXN.IF commands: they come first
@@ -50,7 +52,40 @@ type queued struct {
 // wordOverhead is what a word takes on the wire beside its bytes.
 const wordOverhead = 8
 
-func newBlock(d *Dispatcher, s *session) *block { return &block{d: d, s: s} }
+// keptWords and keptText bound the block that a connection keeps for its next transaction.
+const (
+	keptWords = 256
+	keptText  = 16 << 10
+)
+
+// newBlock returns an empty block, the connection's last one if that is done with.
+func newBlock(d *Dispatcher, s *session) *block {
+	b := s.tx.spare
+	if b == nil {
+		return &block{d: d, s: s, queued: make([]queued, 0, 8)}
+	}
+	s.tx.spare = nil
+	return b
+}
+
+// release empties the block and leaves it to the connection's next transaction. REQUIRES: it is rendered, and
+// what refers to its words is done with before the next MULTI is served.
+func (b *block) release() {
+	if cap(b.words) > keptWords || cap(b.text) > keptText {
+		return
+	}
+	clear(b.queued)
+	for i := range b.branches {
+		l := &b.branches[i]
+		clear(l.ops)
+		clear(l.parts)
+		l.ops, l.parts = l.ops[:0], l.parts[:0]
+	}
+	b.s.tx.spare = &block{
+		d: b.d, s: b.s, queued: b.queued[:0], text: b.text[:0], words: b.words[:0], guards: b.guards[:0],
+		branches: b.branches,
+	}
+}
 
 // add copies a command into the block, unless that would make it larger than a request may be.
 func (b *block) add(c *call) error {
@@ -64,7 +99,7 @@ func (b *block) add(c *call) error {
 	}
 	b.bytes = bytes
 	b.grows = b.grows || c.row.Flags&FlagDenyOOM != 0
-	b.queued = append(b.queued, queued{row: c.row, args: copyWords(c.args, size)})
+	b.queued = append(b.queued, queued{row: c.row, args: b.keep(c.args, size)})
 	if c.row.queue != nil {
 		if err := c.row.queue(b, &b.queued[len(b.queued)-1]); err != nil {
 			return err
@@ -88,15 +123,25 @@ func (b *block) fits() error {
 	return nil
 }
 
-// copyWords copies words into one piece of memory of the given size.
-func copyWords(words [][]byte, size int) [][]byte {
-	all, out := make([]byte, 0, size), make([][]byte, len(words))
-	for i, w := range words {
-		at := len(all)
-		all = append(all, w...)
-		out[i] = all[at:len(all):len(all)]
+// keep copies words, size bytes in all, into the block's memory.
+func (b *block) keep(words [][]byte, size int) [][]byte {
+	b.text, b.words = room(b.text, size), room(b.words, len(words))
+	first := len(b.words)
+	for _, w := range words {
+		at := len(b.text)
+		b.text = append(b.text, w...)
+		b.words = append(b.words, b.text[at:len(b.text):len(b.text)])
 	}
-	return out
+	return b.words[first:len(b.words):len(b.words)]
+}
+
+// room returns s if it has room for n more, else an empty slice that has, and for some more after that. What
+// is in s stays where it is.
+func room[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	return make([]T, 0, max(n, min(2*cap(s), 64<<10), 64))
 }
 
 // plan fills in c's transaction.
@@ -120,6 +165,7 @@ func (b *block) plan(c *call, unchanged []mvcc.Compare) render {
 // planParts plans all commands and reports whether any of them asks the store.
 func (b *block) planParts(c *call) (asks bool) {
 	inner := &call{d: b.d, tx: c.tx}
+	b.branches[0].grow(len(b.queued) - b.ifs)
 	for i := b.ifs; i < len(b.queued); i++ {
 		q := &b.queued[i]
 		q.part = -1
@@ -168,14 +214,15 @@ func (b *block) reply(r *mvcc.Result) resp.Value {
 	if !r.Succeeded {
 		taken = 1
 	}
-	out := make([]resp.Value, len(b.queued))
+	out, took := make([]resp.Value, len(b.queued)), b.s.run.took()
 	for i := range b.queued {
-		out[i] = b.element(i, taken, r)
+		out[i] = b.element(i, taken, r, took)
 	}
+	b.release()
 	return resp.ArrayOf(out)
 }
 
-func (b *block) element(i, taken int, r *mvcc.Result) resp.Value {
+func (b *block) element(i, taken int, r *mvcc.Result, took time.Duration) resp.Value {
 	q := &b.queued[i]
 	switch {
 	case i < b.ifs:
@@ -185,12 +232,11 @@ func (b *block) element(i, taken int, r *mvcc.Result) resp.Value {
 	case b.branchOf(i) != taken:
 		return resp.Null()
 	}
-	began := time.Now()
 	v, err := b.answer(q, taken, r)
 	if err != nil {
 		v = refused(err)
 	}
-	b.d.stats.observe(q.row, v, b.s.run.took()+time.Since(began))
+	b.d.stats.observe(q.row, v, took)
 	return v
 }
 

@@ -10,20 +10,24 @@ import (
 	"pgregory.net/rapid"
 )
 
-// probe sends one command and a token to echo. Whatever the command is, exactly one reply precedes the
-// token's; the commands that end a connection end it after their reply.
+// probe sends one command, DISCARD (or MULTI would queue the rest) and a token to echo. Whatever the command
+// is, exactly one reply precedes theirs; the commands that end a connection end it after their reply.
 func probe(t *testing.T, n *testNode, c *client, token int, words []string) *client {
 	t.Helper()
 	if c == nil {
 		c = n.dial(t)
 	}
 	mark := "token-" + strconv.Itoa(token)
-	c.send(encode(words...) + encode("ECHO", mark))
+	c.send(encode(words...) + encode("DISCARD") + encode("ECHO", mark))
 	first := c.reply()
 	if first == "closed" {
 		t.Fatalf("%q was not answered", words)
 	}
-	switch second := c.reply(); second {
+	second := c.reply()
+	if strings.HasSuffix(second, " without MULTI)") || strings.EqualFold(words[0], "multi") {
+		second = c.reply()
+	}
+	switch second {
 	case strconv.Quote(mark):
 		return c
 	case "closed":

@@ -69,6 +69,7 @@ type transaction struct {
 	open    bool
 	marked  bool   // a command was refused: EXEC will refuse the whole
 	block   *block // while open
+	spare   *block // empty, for the next one
 	watched map[string]mvcc.Revision
 }
 

@@ -1,6 +1,10 @@
 package commands
 
-import "github.com/redkeep/redkeep/mvcc"
+import (
+	"slices"
+
+	"github.com/redkeep/redkeep/mvcc"
+)
 
 // Several commands in one transaction, each of which renders its own reply.
 //
@@ -29,6 +33,11 @@ type part struct {
 	from   int   // its operations in the list are [from, to)
 	to     int
 	nested bool // they are one nested transaction
+}
+
+// grow makes room for n commands, which mostly have one operation each.
+func (l *partList) grow(n int) {
+	l.ops, l.parts = slices.Grow(l.ops, n), slices.Grow(l.parts, n)
 }
 
 // add puts one command behind the others. c plans it and is used up. Its strings must live as long as the

@@ -161,3 +161,34 @@ func naiveMeet(puts, others []string, dels []mvcc.Span) bool {
 			slices.ContainsFunc(dels, func(s mvcc.Span) bool { return s.Contains(key) })
 	})
 }
+
+// Reads that are no operations are made after the transaction, and must not see what came after it.
+func TestReadsBehindTheTransaction(t *testing.T) {
+	n := startNode(t)
+	c := n.dial(t)
+	for _, v := range []string{"1", "2", "3", "4"} { // revisions 2 to 5
+		c.want("OK", "SET", "a", v)
+	}
+	for _, read := range []struct{ words, want, lacks string }{
+		{"KV.GET a AT 4", "FUTUREREV", "$"}, {"KV.GET a AT 3", "$1\r\n2", "FUTUREREV"},
+		{"KV.RANGE a AT 4", "FUTUREREV", "$"}, {"KV.RANGE a AT 3", "revision\r\n:3", ":5"},
+		{"KV.HISTORY a", "$1\r\n2", "$1\r\n3"}, {"KV.HISTORY a LIMIT 1", "$1\r\n2", "$1\r\n1"},
+		{"KV.HASH AT 4", "FUTUREREV", "$"}, {"KV.HASH", "revision\r\n:3", ":5"},
+	} {
+		var words [][]byte
+		for _, w := range strings.Fields(read.words) {
+			words = append(words, []byte(w))
+		}
+		c := &call{d: n.d}
+		c.begin(words)
+		c.row = n.d.table.Lookup(words[0])
+		render, err := c.planPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(render(&mvcc.Result{Succeeded: true, Revision: 3}).Append(nil, 2))
+		if !strings.Contains(got, read.want) || strings.Contains(got, read.lacks) {
+			t.Errorf("%s at revision 3: %q", read.words, got)
+		}
+	}
+}

@@ -129,19 +129,18 @@ func (c *Conn) Reply(v Value) {
 	if c.gone {
 		return
 	}
-	c.put(&v, c.Proto())
+	c.put(v, c.Proto())
 }
 
 // put adds a reply, or a part of one, and writes what has gathered whenever it is much. So a reply of any
 // size takes little more memory than its tree, however slowly the client reads.
-func (c *Conn) put(v *Value, proto int) {
+func (c *Conn) put(v Value, proto int) {
 	w := c.parser.work
 	switch {
 	case v.isAggregate():
 		w.out = appendHeader(w.out, v.aggregateMark(proto), v.aggregateLen(proto))
 		for i := 0; i < v.count() && !c.gone; i++ {
-			member := v.member(i)
-			c.put(&member, proto)
+			c.put(v.member(i), proto)
 		}
 	case v.kind == KindBulk && len(v.text) > flushAbove:
 		w.out = appendHeader(w.out, '$', len(v.text))

@@ -149,7 +149,7 @@ func (v Value) Elems() []Value {
 }
 
 // count is the number of members.
-func (v *Value) count() int {
+func (v Value) count() int {
 	if v.made != nil {
 		return int(v.num)
 	}
@@ -157,13 +157,13 @@ func (v *Value) count() int {
 }
 
 // member is one of them.
-func (v *Value) member(i int) Value {
+func (v Value) member(i int) Value {
 	if v.made != nil {
 		return v.made(i)
 	}
 	return v.elems[i]
 }
 
-func (v *Value) isAggregate() bool {
+func (v Value) isAggregate() bool {
 	return v.kind == KindArray || v.kind == KindMap || v.kind == KindSet || v.kind == KindPush
 }

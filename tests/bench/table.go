@@ -81,12 +81,14 @@ func (t *table) verdicts() []verdict {
 		have := row["redkeep"] / row[r.against]
 		add(have >= r.least, "%s: %.2f × %s, at least %.1f ×", r.scenario, have, r.against, r.least)
 	}
-	one, many := t.rates["SET, 64 clients"]["redkeep"], t.rates["transaction of 16 SETs, 64 clients"]["redkeep"]
+	one := t.rates["SET, 64 clients"]["redkeep"]
+	many := t.rates["transaction of 16 SETs, 64 clients"]["redkeep"]
 	if one > 0 && many > 0 {
 		add(one <= 3*many, "a MULTI of 16 SETs costs %.2f × one SET, at most 3 ×", one/many)
 	}
 	if t.walkP99 > 0 {
-		add(t.walkP99 < 20*time.Millisecond, "99th percentile of SET while KEYS and SCAN walk all keys: %v, under 20 ms",
+		add(t.walkP99 < 20*time.Millisecond,
+			"99th percentile of SET while KEYS and SCAN walk all keys: %v, under 20 ms",
 			t.walkP99.Round(10*time.Microsecond))
 	}
 	if t.memory["etcd"] > 0 {

@@ -15,7 +15,7 @@ import (
 // transactor is a connection that has transactions; both systems' do.
 type transactor interface {
 	guarded(key, value string) error         // one request: write if the key was ever written
-	readThenSet(key, value string) error     // read, then write if nothing changed since; tries again until it did
+	readThenSet(key, value string) error     // read, then write if nothing changed; again until it did
 	setTogether(keys, values []string) error // one transaction
 }
 

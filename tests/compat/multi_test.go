@@ -37,6 +37,7 @@ var multiFamilies = []family{
 	{"watch", func(p *pair) {
 		p.SameLine("SET w 1", "WATCH w", "MULTI", "SET w 2", "EXEC",
 			"WATCH w", "SET w 2", "MULTI", "SET w 3", "EXEC", "GET w", // the same value counts
+			"WATCH w", "SET w 2", "WATCH w", "MULTI", "PING", "EXEC",
 			"WATCH w w none", "MULTI", "WATCH w", "GET w", "EXEC",
 			"WATCH none", "MULTI", "GET w", "EXEC", "WATCH none", "SET none 1", "MULTI", "GET w", "EXEC",
 			"WATCH none", "DEL none", "MULTI", "GET w", "EXEC", "WATCH none", "DEL none", "MULTI", "GET w", "EXEC",

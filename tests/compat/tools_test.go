@@ -38,6 +38,8 @@ var cliRuns = []struct {
 	{"SET a", ""},
 	{"", "SET b 2\nGET b\nMGET a b none\nDEL a b\nNOPE x\nSET k \"two words\"\nGET k\nTYPE k\n"},
 	{"-3", "SET b 2\nGET b\nEXISTS b\nHELLO 2 x\nGET none\n"},
+	{"", "SET b 2\nWATCH b\nMULTI\nSET b 3\nINCR b\nGET none\nEXEC\nMULTI\nNOPE\nEXEC\nMULTI\nGET b\nDISCARD\n"},
+	{"-3", "SET b 2\nWATCH b\nSET b 2\nMULTI\nGET b\nEXEC\nMULTI\nMGET b none\nEXEC\n"},
 	{"-x SET piped", "value from standard input"}, {"GET piped", ""}, {"--csv MGET piped none", ""},
 	{"-r 3 PING", ""},
 	{"--scan --pattern pipe*", ""}, {"-d , --raw MGET piped piped", ""}, {"--pipe", pipedCommands()},

@@ -183,14 +183,16 @@ func (c *Client) learn(in Input, out Output) {
 	if c.seen == nil {
 		c.seen = map[string]string{}
 	}
-	switch in.Kind {
-	case Get, Cas:
+	switch {
+	case in.Kind == Cas && out.N == 1:
+		c.seen[keyName(in.Partition, 0)], c.seen[keyName(in.Partition, 1)] = in.Value, in.Value
+	case in.Kind == Get, in.Kind == Cas:
 		c.seen[keyName(in.Partition, in.Key)] = out.Cell.Value
-	case KVRange:
+	case in.Kind == KVRange:
 		for i, cell := range out.Snapshot {
 			c.seen[keyName(in.Partition, i)] = cell.Value
 		}
-	case Set, KVPut:
+	case in.Kind == Set, in.Kind == KVPut:
 		c.seen[keyName(in.Partition, in.Key)] = in.Value
 	}
 }

@@ -27,6 +27,7 @@ type Recorder struct {
 // Counts says what a run consisted of.
 type Counts struct {
 	Done    [KindCount]int // answered
+	Held    int            // of KV.TXN: those whose guard held
 	Maybe   int            // writes of unknown outcome
 	Refused int            // definitely not done
 	Lost    int            // reads without an answer
@@ -36,6 +37,7 @@ func (c *Counts) add(o Counts) {
 	for i := range c.Done {
 		c.Done[i] += o.Done[i]
 	}
+	c.Held += o.Held
 	c.Maybe += o.Maybe
 	c.Refused += o.Refused
 	c.Lost += o.Lost
@@ -54,8 +56,8 @@ func (c *Counts) String() string {
 	for k, n := range c.Done {
 		parts = append(parts, fmt.Sprintf("%s %d", Kind(k), n))
 	}
-	return fmt.Sprintf("%d answered (%s), %d maybe, %d refused, %d reads lost",
-		c.Total(), strings.Join(parts, ", "), c.Maybe, c.Refused, c.Lost)
+	return fmt.Sprintf("%d answered (%s, %d of these wrote), %d maybe, %d refused, %d reads lost",
+		c.Total(), strings.Join(parts, ", "), c.Held, c.Maybe, c.Refused, c.Lost)
 }
 
 func (r *Recorder) now() int64 { return int64(time.Since(r.start)) }
@@ -74,6 +76,9 @@ func (r *Recorder) record(in Input, out Output, f fate, call, ret int64) {
 		out, ret = Output{Unknown: true}, forever
 	default:
 		r.counts.Done[in.Kind]++
+		if in.Kind == Cas {
+			r.counts.Held += int(out.N)
+		}
 		if !in.Kind.IsRead() {
 			r.okTotal.Add(1)
 		}

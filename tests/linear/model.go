@@ -29,7 +29,9 @@ const (
 	KindCount
 )
 
-var kindNames = [KindCount]string{"GET", "SET", "DEL", "INCR", "APPEND", "MSET", "KV.PUT", "KV.RANGE", "KV.TXN"}
+var kindNames = [KindCount]string{
+	"GET", "SET", "DEL", "INCR", "APPEND", "MSET", "KV.PUT", "KV.RANGE", "KV.TXN",
+}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -43,7 +45,7 @@ type Input struct {
 	Key       int                      // 0 … KeysPerPartition-1, for operations on one key
 	Value     string                   // SET, APPEND, KV.PUT
 	Values    [KeysPerPartition]string // MSET
-	Expect    string                   // KV.TXN: if the key has this value, keys 0 and 1 get Value; else it is read
+	Expect    string                   // KV.TXN: with it, keys 0 and 1 get Value; else a read
 }
 
 // Cell is the content of one key.
@@ -59,7 +61,7 @@ type State [KeysPerPartition]Cell
 type Output struct {
 	Unknown  bool
 	Cell     Cell  // GET, and KV.TXN whose guard failed
-	N        int64 // DEL, INCR, APPEND; the revision of KV.PUT and KV.RANGE; 1 if KV.TXN's guard held
+	N        int64 // DEL, INCR, APPEND; revision of KV.PUT, KV.RANGE; 1 if KV.TXN's guard held
 	NotInt   bool  // INCR refused for the value it met
 	Snapshot State // KV.RANGE
 }

@@ -65,6 +65,16 @@ func TestCheckerTellsGoodFromBad(t *testing.T) {
 		{"append to what was there", false, []porcupine.Operation{
 			op(0, 0, 1, set("abc"), nothing), op(0, 2, 3, Input{Kind: Append, Value: "d"}, Output{N: 1})}},
 		{"delete of nothing", false, []porcupine.Operation{op(0, 0, 1, Input{Kind: Del}, Output{N: 1})}},
+		{"a guard that holds writes both", true, []porcupine.Operation{op(0, 0, 1, set("a"), nothing),
+			op(0, 2, 3, cas("a", "b"), Output{N: 1}), op(1, 4, 5, rng, Output{Snapshot: both})}},
+		{"a guard that holds writes one", false, []porcupine.Operation{op(0, 0, 1, set("a"), nothing),
+			op(0, 2, 3, cas("a", "b"), Output{N: 1}), op(1, 4, 5, rng, Output{Snapshot: State{{true, "b"}}})}},
+		{"a guard on what was not there", false, []porcupine.Operation{op(0, 0, 1, set("a"), nothing),
+			op(0, 2, 3, cas("x", "b"), Output{N: 1})}},
+		{"a guard that must hold", false, []porcupine.Operation{op(0, 0, 1, set("a"), nothing),
+			op(0, 2, 3, cas("a", "b"), saw("a"))}},
+		{"a stale read in the other branch", false, []porcupine.Operation{op(0, 0, 1, set("a"), nothing),
+			op(0, 2, 3, set("c"), nothing), op(0, 4, 5, cas("x", "b"), saw("a"))}},
 		{"increment of a word", true, []porcupine.Operation{
 			op(0, 0, 1, set("abc"), nothing), op(0, 2, 3, Input{Kind: Incr}, Output{NotInt: true})}},
 	} {
@@ -74,6 +84,10 @@ func TestCheckerTellsGoodFromBad(t *testing.T) {
 		}
 	}
 }
+
+func cas(expect, value string) Input { return Input{Kind: Cas, Expect: expect, Value: value} }
+
+var both = State{{true, "b"}, {true, "b"}}
 
 func TestTranscriptEndsWhereItBroke(t *testing.T) {
 	ops := []porcupine.Operation{op(0, 0, 1, set("a"), nothing), op(1, 2, 3, get, saw("x"))}
