@@ -48,7 +48,8 @@ func TestClientPause(t *testing.T) {
 	admin.want("nil", "GET", "k")
 	_, set := gets(t, n, "SET", "k", "v")
 	silent(t, "a paused SET", set)
-	admin.want("OK", "CLIENT", "PAUSE", "10", "ALL") // never weaker, never shorter
+	admin.want("OK", "CLIENT", "PAUSE", "10", "ALL")
+	admin.want("OK", "CLIENT", "PAUSE", "10", "WRITE") // never weaker, never shorter
 	pinging := n.dial(t)
 	pinging.send(encode("PING"))
 	ping := make(chan string, 1)
