@@ -21,8 +21,8 @@
 //	session session, admin   arguments -> reply, from the node's own state; answers without a quorum
 //	block   session   as session, and it may wait; a client that vanishes ends the wait
 //
-// A read that can be part of a request has a planRead, too (keyread.go): in a run of writes it joins them, and
-// a transaction can hold it. Those that meet all keys (wide) are for transactions alone.
+// A read that can be part of a request has a planRead, too (keyread.go): in a run of writes it joins them,
+// and a transaction can hold it. Those that meet all keys (wide) are for transactions alone.
 //
 // A plan never looks at the store, so the transaction it makes means the same wherever it is put: alone, or
 // concatenated with others into the one transaction of MULTI, where its render gets its own part of the
@@ -30,8 +30,8 @@
 //
 // Goroutines: the dispatcher owns one (it samples rates for INFO) and Close waits for it. All else runs on
 // the goroutine of the connection served. Locks: Dispatcher.mu guards the list of sessions; session.mu guards
-// what CLIENT LIST shows of a session; slow log, latency monitor, pause (which has a timer) and monitors have one
-// each. None is held while the other is taken, over I/O or over a wait.
+// what CLIENT LIST shows of a session; slow log, latency monitor, pause (which has a timer) and monitors have
+// one each. None is held while the other is taken, over I/O or over a wait.
 //
 // The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
 // anything to the store, start a goroutine per command, or register a command anywhere but in the table.

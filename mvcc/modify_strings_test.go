@@ -32,7 +32,8 @@ func TestAddFloats(t *testing.T) {
 			t.Errorf("%s + %s = %s, %v, want %s", c.a, c.b, got, err, c.want)
 		}
 	}
-	for _, s := range []string{"", "nan", "1e5000", "1e-5000", "1_0", "0x", ".", "1e", "+-1", " 1", "1e4932000000000",
+	for _, s := range []string{"", "nan", "1e5000", "1e-5000", "1_0", "0x", ".", "1e", "+-1", " 1",
+		"1e4932000000000",
 		strings.Repeat("1", floatMaxText+1)} {
 		if ValidFloat(s) {
 			t.Errorf("%.40q is taken for a number", s)
