@@ -3,6 +3,7 @@ package commands
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,12 +155,12 @@ func TestMonitorFeed(t *testing.T) {
 
 func TestShutdownAsks(t *testing.T) {
 	n := startNode(t)
-	asked := 0
-	n.d.cfg.Shutdown = func() { asked++ }
+	var asked atomic.Int32
+	n.d.cfg.Shutdown = func() { asked.Add(1) }
 	c := n.dial(t)
 	c.want("(ERR syntax error)", "SHUTDOWN", "SAVE", "NOSAVE")
-	if got := c.do("SHUTDOWN", "NOSAVE", "NOW"); got != "closed" || asked != 1 {
-		t.Errorf("SHUTDOWN replied %s, the node was asked %d times", got, asked)
+	if got := c.do("SHUTDOWN", "NOSAVE", "NOW"); got != "closed" || asked.Load() != 1 {
+		t.Errorf("SHUTDOWN replied %s, the node was asked %d times", got, asked.Load())
 	}
 }
 
