@@ -46,8 +46,8 @@ type parameter struct {
 // maxBulkBytes is Redis's default of proto-max-bulk-len, the most --max-request-bytes can be.
 const maxBulkBytes = 512 << 20
 
-// longestBulk bounds how far a write may make a value longer than what is in it: a request of a few bytes must not
-// cost every member half a gigabyte, for good, since the log repeats it at each start.
+// longestBulk bounds how far a write may make a value longer than what is in it: a request of a few bytes
+// must not cost every member half a gigabyte, for good, since the log repeats it at each start.
 func (d *Dispatcher) longestBulk() int64 { return min(d.cfg.MaxRequestBytes, maxBulkBytes) }
 
 // parameters are all parameters, sorted by name.

@@ -21,6 +21,10 @@
 //	read    read     arguments -> reply, through a view, after the barrier
 //	session session, admin   arguments -> reply, from the node's own state; answers without a quorum
 //	script  script   arguments -> a compiled script, its keys and arguments (evaluation.go does the rest)
+//	block   session   as session, and it may wait; a client that vanishes ends the wait
+//
+// A read that can be part of a request has a planRead, too (keyread.go): in a run of writes it joins them,
+// and a transaction can hold it. Those that meet all keys (wide) are for transactions alone.
 //
 // A plan never looks at the store, so the transaction it makes means the same wherever it is put: alone, or
 // concatenated with others into the one transaction of MULTI, where its render gets its own part of the
@@ -30,7 +34,8 @@
 // script's wait for its turn, have one each, which the connection's goroutine waits for, so that a client
 // that goes away ends them. All else runs on the goroutine of the connection served. Locks: Dispatcher.mu
 // guards the list of sessions; session.mu what CLIENT LIST shows of a session; scripts.mu the cache of
-// scripts. None is held while another is taken, over I/O or over a wait.
+// scripts; slow log, latency monitor, pause (which has a timer) and monitors have one each. None is held while
+// another is taken, over I/O or over a wait.
 //
 // The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
 // anything to the store, start a goroutine for any command but a script, or register a command anywhere but

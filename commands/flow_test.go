@@ -3,9 +3,9 @@ package commands
 import (
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
-
 )
 
 // gets starts a command on a connection of its own and returns where its reply comes.
@@ -47,7 +47,8 @@ func TestClientPause(t *testing.T) {
 	admin.want("nil", "GET", "k")
 	_, set := gets(t, n, "SET", "k", "v")
 	silent(t, "a paused SET", set)
-	admin.want("OK", "CLIENT", "PAUSE", "10", "ALL") // never weaker, never shorter
+	admin.want("OK", "CLIENT", "PAUSE", "10", "ALL")
+	admin.want("OK", "CLIENT", "PAUSE", "10", "WRITE") // never weaker, never shorter
 	pinging := n.dial(t)
 	pinging.send(encode("PING"))
 	ping := make(chan string, 1)
@@ -126,12 +127,12 @@ func TestMonitor(t *testing.T) {
 
 func TestShutdownAsks(t *testing.T) {
 	n := startNode(t)
-	asked := 0
-	n.d.cfg.Shutdown = func() { asked++ }
+	var asked atomic.Int32
+	n.d.cfg.Shutdown = func() { asked.Add(1) }
 	c := n.dial(t)
 	c.want("(ERR syntax error)", "SHUTDOWN", "SAVE", "NOSAVE")
-	if got := c.do("SHUTDOWN", "NOSAVE", "NOW"); got != "closed" || asked != 1 {
-		t.Errorf("SHUTDOWN replied %s, the node was asked %d times", got, asked)
+	if got := c.do("SHUTDOWN", "NOSAVE", "NOW"); got != "closed" || asked.Load() != 1 {
+		t.Errorf("SHUTDOWN replied %s, the node was asked %d times", got, asked.Load())
 	}
 }
 

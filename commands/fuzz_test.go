@@ -49,7 +49,8 @@ var vocabulary = []string{"", "a", "b", "0", "1", "-1", "10", "x", "nx", "XX", "
 	"IGNORELEASE", "LEASE", "MATCH", "COUNT", "TYPE", "string", "*", "[a-", "ID", "ADDR", "SKIPME", "yes", "no",
 	"3", "2", "AUTH", "default", "SETNAME", "FILTERBY", "ACLCAT", "PATTERN", "on", "OFF", "all", "\x00\xff\r\n",
 	"IFEQ", "IFNE", "IFDEQ", "IFDNE", "b6acb9d84a38ff74", "PERSIST", "IDX", "LEN", "MINMATCHLEN", "WITHMATCHLEN",
-	"BYTE", "BIT", "AND", "NOT", "DIFF1", "ONE", "u8", "i64", "u63", "#3", "OVERFLOW", "SAT", "FAIL", "INCRBY", "SET",
+	"BYTE", "BIT", "AND", "NOT", "DIFF1", "ONE", "u8", "i64", "u63", "#3", "OVERFLOW", "SAT", "FAIL",
+	"INCRBY", "SET",
 	"REPLACE", "ABSTTL", "IDLETIME", "FREQ", "DB", "SAMPLES", "TIMEOUT", "ERROR", "inf", "1e4932", "0x1p4",
 	"\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbb", "LIB-NAME", "maxmemory", "save", "ASYNC", "PHYSICAL", "get", "mset"}
 
