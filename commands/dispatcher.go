@@ -60,7 +60,7 @@ type Config struct {
 
 	RequestTimeout time.Duration // how long an EVAL may repeat itself; 0: 5 s
 	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
-	ScriptBytes    int64         // what it may allocate; 0: 256 MiB
+	ScriptBytes    int64         // what it may allocate; 0: 128 MiB
 }
 
 // Dispatcher serves the commands of all connections. It implements resp.Handler and is safe for concurrent
