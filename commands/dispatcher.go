@@ -63,7 +63,7 @@ type Config struct {
 
 	RequestTimeout time.Duration // how long an EVAL may repeat itself; 0: 5 s
 	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
-	ScriptBytes    int64         // what it may allocate; 0: 256 MiB
+	ScriptBytes    int64         // what it may allocate; 0: 128 MiB
 
 	WatchBufferBytes int64 // of events queued for one connection before it is fed from history; 0: 1 MiB
 }

@@ -69,7 +69,7 @@ const (
 
 // scriptDefaults fills in the limits that are not given.
 func (c *Config) scriptDefaults() {
-	const limit, bytes = 5 * time.Second, 256 << 20
+	const limit, bytes = 5 * time.Second, 128 << 20
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = limit
 	}

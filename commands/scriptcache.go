@@ -28,7 +28,7 @@ const (
 	// scriptCacheBytes bounds the sources in the cache; what is compiled of them takes some ten times as much.
 	scriptCacheBytes = 16 << 20
 	// scriptSlots bounds how many scripts run at a time, and with that their memory.
-	scriptSlots = 16
+	scriptSlots = 8
 )
 
 func newScripts() *scripts {

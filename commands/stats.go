@@ -69,7 +69,7 @@ func (s *rowStats) reset() {
 var errorPrefixes = [...]string{"ERR", "WRONGPASS", "NOAUTH", "NOPERM", "NOPROTO", "OOM", "BUSY",
 	"CLUSTERDOWN",
 	"TRYAGAIN", "MOVED", "EXECABORT", "NOLEASE", "COMPACTED", "FUTUREREV", "LOCKLOST", "NOTLEADER", "CORRUPT",
-	"UNCERTAIN", "WRONGTYPE", "other"}
+	"UNCERTAIN", "WRONGTYPE", "NOSCRIPT", "NOTBUSY", "other"}
 
 // rateSamples and ratePeriod: INFO's rates are averages over the last sixteen tenths of a second, as in
 // Redis.
