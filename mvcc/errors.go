@@ -11,6 +11,12 @@ var (
 	ErrOverflow     = errors.New("mvcc: increment overflows a 64-bit integer")
 	ErrValueTooLong = errors.New("mvcc: value is longer than MaxValueBytes")
 	ErrKeyNotFound  = errors.New("mvcc: operation needs an existing key")
+
+	ErrNoLease     = errors.New("mvcc: no such lease")
+	ErrLeaseExists = errors.New("mvcc: lease exists")
+	ErrQueueKey    = errors.New("mvcc: key belongs to a lock or an election, or would")
+	ErrQueuedTwice = errors.New("mvcc: one transaction enters the same queue twice")
+	ErrNotHolder   = errors.New("mvcc: token does not hold the lock or lead the election")
 )
 
 // Errors of reads and of compaction.

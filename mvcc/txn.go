@@ -22,6 +22,10 @@ type Batch struct {
 	sub    uint32 // of the next record; above 0: the transaction has written
 	events []Event
 
+	leases Leases
+	queues Queues
+	cause  QueueCause // why the records being written leave their queue
+
 	quiet  bool     // results are not wanted
 	unread OpResult // where they go then
 	guards []guard  // outcomes of FlagGuardsFirst, in the order of evaluation
@@ -183,6 +187,9 @@ func (b *Batch) put(op *Op, r *OpResult) {
 	case len(op.Value) > MaxValueBytes:
 		r.Err = ErrValueTooLong
 		return
+	case op.Lease != 0 && op.Flags&(FlagKeepLease|FlagLeaseIfAny) == 0 && !b.leases.Granted(op.Lease):
+		r.Err = ErrNoLease
+		return
 	}
 	f := b.successor(op.Span.From, old)
 	if op.Flags&FlagKeepValue == 0 {
@@ -235,7 +242,12 @@ func (b *Batch) successor(key string, old Record) fields {
 }
 
 // store writes a put's or a modification's record and fills in its result.
+// The place of a client in the queue of a lock or an election is not a value that others may write.
 func (b *Batch) store(op *Op, r *OpResult, c *chain, old Record, f *fields) {
+	if f.mark == 0 && old.Exists() && old.Mark() != 0 {
+		r.Err = ErrQueueKey
+		return
+	}
 	if c == nil {
 		c = b.st.index.add(f.key)
 	}
@@ -262,6 +274,9 @@ func (b *Batch) write(c *chain, prev Record, f *fields) Record {
 	r := f.encode()
 	b.st.write(c, r)
 	b.events = append(b.events, Event{Record: r, Prev: prev})
+	if f.mark != 0 || prev.Exists() && prev.Mark() != 0 {
+		b.queues.Changed(prev, r, b.cause)
+	}
 	return r
 }
 

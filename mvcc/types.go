@@ -135,6 +135,7 @@ const (
 	TargetMod
 	TargetValue
 	TargetLease
+	TargetLock // Span.From names a lock, Num is a token; see Compare
 )
 
 // CompareOp is a Compare's operator. The values are part of the log format.
@@ -149,12 +150,13 @@ const (
 
 // Compare is one guard of a transaction. Over a span every key must satisfy it, and an empty span
 // counts as one missing key. A missing key counts as 0; TargetValue on a missing key is false
-// whatever the operator, as in etcd.
+// whatever the operator, as in etcd. TargetLock holds with CmpEqual iff the token holds the lock now, with
+// CmpNotEqual iff it does not, and with no other operator.
 type Compare struct {
 	Span   Span
 	Target CompareTarget
 	Op     CompareOp
-	Num    int64  // TargetVersion, TargetCreate, TargetMod, TargetLease
+	Num    int64  // all targets but TargetValue
 	Value  string // TargetValue
 }
 

@@ -160,7 +160,7 @@ func (r *reader) span() (s mvcc.Span) {
 }
 
 func (r *reader) compare() (c mvcc.Compare) {
-	c.Target = mvcc.CompareTarget(r.enum("compare target", byte(mvcc.TargetVersion), byte(mvcc.TargetLease)))
+	c.Target = mvcc.CompareTarget(r.enum("compare target", byte(mvcc.TargetVersion), byte(mvcc.TargetLock)))
 	c.Op = mvcc.CompareOp(r.enum("compare operator", byte(mvcc.CmpEqual), byte(mvcc.CmpGreater)))
 	c.Span = r.span()
 	if c.Target == mvcc.TargetValue {
@@ -189,7 +189,7 @@ func (r *reader) op(o *mvcc.Op, depth int) {
 		o.Expiry.MS = r.varint()
 	}
 	if fields&fieldModify != 0 {
-		o.Modify = mvcc.ModifyKind(r.enum("modification", 1, byte(mvcc.ModifyPersist)))
+		o.Modify = r.modification()
 	}
 	if fields&fieldDelta != 0 {
 		o.Delta = r.varint()
@@ -217,9 +217,18 @@ func (r *reader) checkOp(o *mvcc.Op, fields byte) {
 	}
 }
 
+func (r *reader) modification() mvcc.ModifyKind {
+	kind := mvcc.ModifyKind(r.enum("modification", 1, byte(mvcc.LastModify)))
+	if kind > mvcc.ModifyPersist && kind < mvcc.ModifyQueueJoin {
+		r.fail("unknown modification")
+	}
+	return kind
+}
+
 func (r *reader) flags() mvcc.OpFlags {
 	v := r.uvarint()
-	if v >= uint64(mvcc.FlagGuardsFirst)<<1 {
+	const known = mvcc.FlagGuardsFirst<<1 - 1 | mvcc.FlagElection | mvcc.FlagShared | mvcc.FlagTry
+	if v&^uint64(known) != 0 {
 		r.fail("unknown flag")
 	}
 	return mvcc.OpFlags(v)

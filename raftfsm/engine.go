@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/locks"
 	"github.com/redkeep/redkeep/mvcc"
 )
 
@@ -27,6 +28,8 @@ type Config struct {
 	HistoryAge       time.Duration // 1 h
 	DiskReserveBytes int64         // 128 MiB: below that no writes
 	Clock            func() time.Time
+	Monotonic        func() time.Duration // counts leases; nil: the time since New
+	LockChanges      func([]locks.Change) // told, in order, as entries are applied; must not block; may be nil
 	Logger           *slog.Logger
 	Stats            *Stats
 }
@@ -40,6 +43,10 @@ func (c Config) withDefaults() Config {
 	c.DiskReserveBytes = or(c.DiskReserveBytes, 128<<20)
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.Monotonic == nil {
+		began := time.Now()
+		c.Monotonic = func() time.Duration { return time.Since(began) }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -80,6 +87,7 @@ type Engine struct {
 	proposer  *proposer
 	barrier   *barrier
 	compactor *compactor
+	leases    *leaseDesk
 
 	diskFree    atomic.Int64
 	introducing *Submission // of the leadership goroutine
@@ -98,6 +106,8 @@ func New(cfg Config) *Engine {
 	}
 	e.diskFree.Store(-1)
 	e.compactor = newCompactor(e)
+	e.leases = newLeaseDesk(e)
+	e.machine.leases.Observe(e.leases.clock)
 	e.proposer = &proposer{
 		origin: rand.Uint64(), kick: make(chan struct{}, 1), stop: make(chan struct{}),
 		stats: cfg.Stats, ready: &e.machine.ready, now: e.Now,
@@ -112,7 +122,7 @@ func New(cfg Config) *Engine {
 	}
 	e.machine.hooks = hooks{
 		claim: e.claim, newTerm: e.newTerm, advanced: e.barrier.advanced, foreign: e.foreign,
-		compacted: e.compactor.compacted, restored: e.restored,
+		compacted: e.compactor.compacted, restored: e.restored, lockChanges: cfg.LockChanges,
 	}
 	return e
 }
@@ -148,11 +158,13 @@ func (e *Engine) Start(node *cluster.Node) {
 	node.Handle(kindForward, e.proposer.receive)
 	node.Handle(kindReadIndex, e.barrier.answer)
 	node.Handle(kindStatus, e.answerStatus)
+	node.Handle(kindLeases, e.leases.receive)
 	e.proposer.wg.Add(1)
 	go e.proposer.run()
 	e.barrier.wg.Add(1)
 	go e.barrier.run()
-	for _, loop := range []func(){e.leadership, e.expiry, e.compactor.decide, e.compactor.remove} {
+	for _, loop := range []func(){e.leadership, e.expiry, e.compactor.decide, e.compactor.remove,
+		e.leases.run, e.leases.expire} {
 		e.wg.Add(1)
 		go loop()
 	}
@@ -163,9 +175,11 @@ func (e *Engine) Start(node *cluster.Node) {
 func (e *Engine) Close(ctx context.Context) {
 	e.proposer.drain(ctx.Done())
 	close(e.stop)
+	e.leases.close()
 	e.barrier.close()
 	e.proposer.close()
 	e.wg.Wait()
+	e.leases.slow.Wait()
 }
 
 // Release frees the store. REQUIRES: the node is closed.
@@ -213,7 +227,10 @@ func (e *Engine) claim(h Header) *batch {
 	return e.proposer.claim(h.Batch, h.Term)
 }
 
-func (e *Engine) newTerm(term cluster.Term) { e.proposer.newTerm(term) }
+func (e *Engine) newTerm(term cluster.Term) {
+	e.proposer.newTerm(term)
+	e.leases.newTerm(term)
+}
 
 // foreign hurries the commit of another member's batch to that member, which waits for it.
 func (e *Engine) foreign(origin uint64, index uint64) {
@@ -227,5 +244,6 @@ func (e *Engine) foreign(origin uint64, index uint64) {
 
 func (e *Engine) restored() {
 	e.proposer.abandon()
+	e.leases.clock.Stop()
 	e.compactor.compacted()
 }
