@@ -2,6 +2,7 @@ package commands
 
 import (
 	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -11,8 +12,9 @@ type call struct {
 	row  *Command
 	args [][]byte // the words as sent; args[0] is the name, valid until the pipeline has been served
 
-	// The request that a plan fills in: txn, or a compaction to compact if compacts.
+	// The request that a plan fills in: txn, or what request adds, or a compaction to compact if compacts.
 	txn      mvcc.Txn
+	request  func(*raftfsm.Submission)
 	compacts bool
 	compact  mvcc.Revision
 	physical bool // the reply waits until the compacted history has left this node's memory
@@ -26,7 +28,7 @@ type render func(r *mvcc.Result) resp.Value
 func (c *call) begin(args [][]byte) {
 	c.row, c.args = nil, args
 	c.txn.Compares, c.txn.Then, c.txn.Else = c.txn.Compares[:0], c.txn.Then[:0], c.txn.Else[:0]
-	c.compacts, c.physical = false, false
+	c.compacts, c.physical, c.request = false, false, nil
 }
 
 // str returns word i without a copy; see alias.

@@ -56,6 +56,7 @@ type Config struct {
 	QuotaBytes      int64
 	DataDir         string
 	ConfigFile      string
+	LockTTL         time.Duration    // of a lock that names neither TTL nor LEASE; 0: a minute
 	Clock           func() time.Time // nil: time.Now
 }
 
@@ -72,6 +73,7 @@ type Dispatcher struct {
 	done    chan struct{}
 	closing sync.Once
 
+	leaving     atomic.Bool // see Interrupt
 	connections atomic.Pointer[Connections]
 
 	mu struct {
@@ -143,6 +145,10 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	}
 	s.last.Store(c.row)
 	switch {
+	case c.row.renew != nil:
+		return d.renew(conn, s)
+	case c.row.join != nil && mustWait(c):
+		return d.finish(conn, s) && d.waitForTurn(conn, s)
 	case c.row.plan != nil:
 		return d.write(conn, s)
 	case c.row.planRead != nil && s.run.kind == KindWrite && !s.local:
@@ -220,6 +226,8 @@ func (d *Dispatcher) finish(conn *resp.Conn, s *session) bool {
 		ok = d.finishWrites(conn, s)
 	case KindRead:
 		ok = d.finishReads(conn, s)
+	case kindRenew:
+		ok = d.finishRenewals(conn, s)
 	}
 	if !ok {
 		return false
@@ -271,10 +279,10 @@ func (d *Dispatcher) finishReads(conn *resp.Conn, s *session) bool {
 	s.view.begin(d.engine.Store(), round.Point().Now, true)
 	for range expireRounds {
 		s.run.read(&s.reading, &s.view)
-		if len(s.view.expired) == 0 {
+		if len(s.view.expired) == 0 && len(s.view.wanted) == 0 {
 			break
 		}
-		if ok := d.expire(conn, s); !ok {
+		if !d.expire(conn, s) || !d.askLeft(conn, s) {
 			return false
 		}
 		s.view.again()

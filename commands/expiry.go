@@ -104,14 +104,14 @@ const (
 // deadlineReply replies what say makes of the key's deadline in Unix milliseconds.
 func deadlineReply(c *call, v *view, say func(deadline, now int64) int64) (resp.Value, error) {
 	r := v.get(c.str(1))
-	switch {
-	case !r.Exists():
+	if !r.Exists() {
 		return resp.Int(noSuchKey), nil
-	case r.Deadline() == 0:
-		return resp.Int(noDeadline), nil
-	default:
-		return resp.Int(say(int64(r.Deadline()), int64(v.now))), nil
 	}
+	deadline := v.deadline(r)
+	if deadline == 0 {
+		return resp.Int(noDeadline), nil
+	}
+	return resp.Int(say(int64(deadline), int64(v.now))), nil
 }
 
 // rounded is Redis's rounding of milliseconds to seconds, which cannot overflow here.

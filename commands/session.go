@@ -71,6 +71,7 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 	}
 	s := &session{id: conn.ID(), conn: conn, proto: conn.Proto()}
 	s.call.d, s.reading.d = d, d
+	s.view.leases.table = d.engine.Leases()
 	conn.Session = s
 	d.mu.Lock()
 	d.mu.sessions[s.id] = s

@@ -57,10 +57,12 @@ const (
 	CatConnection
 	CatKV
 	CatCluster
+	CatLease
+	CatLock
 )
 
 var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "fast", "slow", "dangerous",
-	"connection", "kv", "cluster"}
+	"connection", "kv", "cluster", "lease", "lock"}
 
 // Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative Last
 // counts from the end. The zero Keys means no key. Access is what COMMAND tells of the use made of them.
@@ -72,8 +74,8 @@ type Keys struct {
 
 // Command is one row of the table.
 //
-// Invariants, checked when the table is built: I1 exactly one of plan, read, session is set, and it fits
-// Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower case
+// Invariants, checked when the table is built: I1 exactly one of plan, read, session, renew is set, and it
+// fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower case
 // and unique.
 type Command struct {
 	Name       string // lower case; a sub-command has its container in front: "client|id"
@@ -95,6 +97,8 @@ type Command struct {
 	planRead func(c *call) render // KindRead: the same read as part of a request, if it can be one
 	session  func(c *call, s *session) (resp.Value, error)
 	local    func(c *call) bool                 // KindRead: whether these arguments ask for no barrier
+	renew    func(c *call) (renewal, error)     // KindWrite: asks the leader's clock, not the log
+	join     func(c *call) (joining, error)     // beside plan: the same command, if it has to wait its turn
 	accessOf func(args [][]byte) (words string) // key access when it depends on the arguments
 
 	subs  map[string]*Command
@@ -113,6 +117,7 @@ func families() [][]Command {
 	return [][]Command{
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
 		stringRows, keyRows, expiryRows, kvRows, clusterRows,
+		leaseRows, lockRows, electionRows,
 	}
 }
 
@@ -180,6 +185,7 @@ func (row *Command) complete() {
 
 var groupCategories = map[string]Categories{
 	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV,
+	"lease": CatLease, "lock": CatLock,
 }
 
 // Rows returns the top-level rows sorted by name. The caller must not change them.

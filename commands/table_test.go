@@ -48,7 +48,7 @@ func checkWords(t *testing.T, row *Command) {
 
 func checkHandler(t *testing.T, row *Command) {
 	handlers := 0
-	for _, has := range []bool{row.plan != nil, row.read != nil, row.session != nil} {
+	for _, has := range []bool{row.plan != nil, row.read != nil, row.session != nil, row.renew != nil} {
 		if has {
 			handlers++
 		}
@@ -57,7 +57,7 @@ func checkHandler(t *testing.T, row *Command) {
 	case handlers == 0 && len(row.Subs) > 0 && row.Arity == -2:
 	case handlers != 1:
 		t.Errorf("%s: %d handlers", row.Name, handlers)
-	case (row.plan != nil) != (row.Kind == KindWrite), (row.read != nil) != (row.Kind == KindRead):
+	case (row.plan != nil || row.renew != nil) != (row.Kind == KindWrite), (row.read != nil) != (row.Kind == KindRead):
 		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
 	case row.local != nil && row.Kind != KindRead:
 		t.Errorf("%s: only a read can be local", row.Name)
@@ -76,7 +76,7 @@ func checkKeys(t *testing.T, row *Command) {
 		t.Errorf("%s: incomplete key specification", row.Name)
 	}
 	if row.Keys.First == 0 && len(row.Subs) == 0 && row.Kind == KindWrite &&
-		row.Categories&CatDangerous == 0 {
+		row.Categories&(CatDangerous|CatLease) == 0 {
 		t.Errorf("%s writes without a key and is not marked dangerous", row.Name)
 	}
 }
@@ -159,7 +159,7 @@ func TestWriteDocs(t *testing.T) {
 	}
 	for _, want := range []string{
 		"### `SET key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | " +
-			"PXAT unix-time-milliseconds | KEEPTTL]`",
+			"PXAT unix-time-milliseconds | KEEPTTL] [LEASE id] [FENCE name token]`",
 		"### `KV.RANGE from [TO end | PREFIX | FROMKEY] [AT revision]",
 		"### `CLIENT SETNAME connection-name`", "### `COMMAND`", "## kv",
 	} {
