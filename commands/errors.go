@@ -56,19 +56,19 @@ const (
 	errClosing  = clientError("CLUSTERDOWN this node is shutting down; the command was not executed")
 	errDoubtful = clientError("UNCERTAIN the outcome is not known: the command may or may not have been " +
 		"executed; read the key before you repeat it")
-	errReadFailed  = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
-	errKeyNotFound = clientError("ERR key not found")
-	errValueGiven  = clientError("ERR value is provided")
-	errLeaseGiven  = clientError("ERR lease is provided")
-	errLeaseID     = clientError("ERR invalid lease id")
-	errNoLease     = clientError("NOLEASE lease not found")
-	errLeaseTime   = clientError("ERR invalid lease time")
-	errLeaseExists = clientError("ERR lease already exists")
-	errLockLost    = clientError("LOCKLOST the token does not hold the lock")
-	errPlaceLost   = clientError("LOCKLOST the place in the queue was removed while waiting")
-	errNotLeading  = clientError("NOTLEADER the token does not lead the election")
-	errQueueKey    = clientError("ERR the key is a place in the queue of a lock or an election, or of none where " +
-		"one is needed; only deleting it is possible")
+	errReadFailed   = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
+	errKeyNotFound  = clientError("ERR key not found")
+	errValueGiven   = clientError("ERR value is provided")
+	errLeaseGiven   = clientError("ERR lease is provided")
+	errLeaseID      = clientError("ERR invalid lease id")
+	errNoLease      = clientError("NOLEASE lease not found")
+	errLeaseTime    = clientError("ERR invalid lease time")
+	errLeaseExists  = clientError("ERR lease already exists")
+	errLockLost     = clientError("LOCKLOST the token does not hold the lock")
+	errPlaceLost    = clientError("LOCKLOST the place in the queue was removed while waiting")
+	errNotLeading   = clientError("NOTLEADER the token does not lead the election")
+	errQueueKey     = clientError("ERR the key is a place in the queue of a lock or an election; it can only be deleted")
+	errPlaceTaken   = clientError("ERR the key of this place in the queue is in use")
 	errQueuedTwice  = clientError("ERR a transaction can ask for a lock once only")
 	errWaitInTxn    = clientError("ERR WAIT is not allowed inside a transaction")
 	errToken        = clientError("ERR invalid token")
@@ -174,6 +174,8 @@ func opError(err error) error {
 		return errLeaseExists
 	case errors.Is(err, mvcc.ErrQueueKey):
 		return errQueueKey
+	case errors.Is(err, mvcc.ErrPlaceTaken):
+		return errPlaceTaken
 	case errors.Is(err, mvcc.ErrQueuedTwice):
 		return errQueuedTwice
 	case errors.Is(err, mvcc.ErrNotHolder):

@@ -54,18 +54,17 @@ func (d *Dispatcher) Interrupt() {
 func (d *Dispatcher) waitForTurn(conn *resp.Conn, s *session) bool {
 	row, began := s.call.row, time.Now()
 	j, err := row.join(&s.call)
-	v, there := refused(err), true
-	if err == nil {
-		t := &turn{d: d, conn: conn, join: j, until: began.Add(j.wait)}
-		v, there = t.take()
+	if err != nil {
+		d.reply(conn, s, row, refused(err), time.Since(began))
+		return true
 	}
+	t := &turn{d: d, conn: conn, join: j, until: began.Add(j.wait)}
+	v, there := t.take()
 	if there {
 		d.reply(conn, s, row, v, time.Since(began))
 	}
 	return there
 }
-
-func refusedOnly(err error) (resp.Value, bool) { return refused(err), true }
 
 // do submits one operation and waits for its result; there is false iff the client vanished.
 func (t *turn) do(op mvcc.Op) (r *mvcc.OpResult, err error, there bool) {
@@ -92,7 +91,7 @@ func (t *turn) take() (v resp.Value, there bool) {
 		if errors.Is(err, raftfsm.ErrUncertain) {
 			t.giveUp()
 		}
-		return refusedOnly(t.d.writeFate(err, 0))
+		return refused(t.d.writeFate(err, 0)), true
 	case r.Err != nil:
 		return failed(r.Err), true
 	case r.N == 1:
@@ -123,10 +122,10 @@ func (t *turn) stand() (v resp.Value, there bool) {
 		case holds:
 			return placeReply(place), true
 		case !ok:
-			return refusedOnly(t.whyGone())
+			return refused(t.whyGone()), true
 		case t.d.leaving.Load():
 			t.giveUp()
-			return refusedOnly(errClosing)
+			return refused(errClosing), true
 		case !now.Before(t.until):
 			return t.timeUp()
 		}
@@ -164,7 +163,7 @@ func (t *turn) timeUp() (v resp.Value, there bool) {
 		t.giveUp()
 		return v, false
 	case err != nil:
-		return refusedOnly(t.d.writeFate(err, 0))
+		return refused(t.d.writeFate(err, 0)), true
 	case r.N == 1:
 		return placeReply(r.Record), true
 	default:

@@ -14,7 +14,8 @@ var (
 
 	ErrNoLease     = errors.New("mvcc: no such lease")
 	ErrLeaseExists = errors.New("mvcc: lease exists")
-	ErrQueueKey    = errors.New("mvcc: key belongs to a lock or an election, or would")
+	ErrQueueKey    = errors.New("mvcc: key is a place in the queue of a lock or an election")
+	ErrPlaceTaken  = errors.New("mvcc: the key of the place is in use")
 	ErrQueuedTwice = errors.New("mvcc: one transaction enters the same queue twice")
 	ErrNotHolder   = errors.New("mvcc: token does not hold the lock or lead the election")
 )

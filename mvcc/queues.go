@@ -110,7 +110,7 @@ const (
 	// for so many milliseconds, and marks it as owned. FlagTry enters only if it would hold at once,
 	// FlagShared for holding with others. A lease that is in the queue already keeps its place (in an
 	// election its value becomes Op.Value). N is 1 if it holds; Record is its place, zero if not entered.
-	// Fails with ErrNoLease, ErrLeaseExists, ErrQueueKey or ErrQueuedTwice.
+	// Fails with ErrNoLease, ErrLeaseExists, ErrPlaceTaken or ErrQueuedTwice.
 	ModifyQueueJoin ModifyKind = 40 + iota
 	// ModifyQueueRelease gives back what the token Delta holds, and ends its lease if it is owned. Fails with
 	// ErrNotHolder.
@@ -207,7 +207,7 @@ func (o *Op) mark() Mark {
 func (b *Batch) queueAgain(op *Op, r *OpResult, c *chain, old Record) {
 	q := op.queue()
 	if !old.Queued() || old.Queue() != q {
-		r.Err = ErrQueueKey
+		r.Err = ErrPlaceTaken
 		return
 	}
 	r.Record = old
