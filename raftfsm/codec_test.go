@@ -201,6 +201,7 @@ func TestDecodeRefuses(t *testing.T) {
 // what it accepts must encode to the same bytes.
 func FuzzRequests(f *testing.F) {
 	f.Add(goldenEntry()[headerSize:])
+	f.Add(goldenLeases())
 	f.Add([]byte{byte(ReqTxn), 3, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := reader{b: in}
@@ -231,6 +232,8 @@ func reencode(kind RequestKind, body reader) ([]byte, error) {
 		s.AddCompact(body.revision())
 	case ReqMember:
 		s.addMember(body.member())
+	case ReqLeaseGrant, ReqLeaseRevoke, ReqLeaseCheckpoint:
+		reencodeLease(&s, kind, &body)
 	default:
 		return nil, ErrCodec
 	}
