@@ -139,7 +139,7 @@ func (n *node) serveClients() error {
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
-		ConfigFile: s.configFile,
+		ConfigFile: s.configFile, LockTTL: s.lockTTL,
 	})
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),
@@ -209,6 +209,7 @@ func (n *node) stop(ctx context.Context) error {
 func (n *node) close(ctx context.Context) error {
 	var failed []error
 	if n.server != nil {
+		n.dispatcher.Interrupt()
 		if err := n.server.Close(ctx); err != nil {
 			n.log.Warn("connections were cut while their commands ran")
 		}

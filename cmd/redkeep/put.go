@@ -9,6 +9,7 @@ import (
 
 type putOptions struct {
 	prevKV, ignoreValue, ignoreLease bool
+	lease                            string
 }
 
 func newPut(c *client) *cobra.Command {
@@ -22,6 +23,7 @@ A value that begins with a dash goes after "--": redkeep put key -- -1`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.put(cmd.Context(), o, args) },
 	}
 	cmd.Flags().BoolVar(&o.prevKV, "prev-kv", false, "print the key and value it had before")
+	cmd.Flags().StringVar(&o.lease, "lease", "0", "lease ID (in hexadecimal) to attach to the key")
 	cmd.Flags().BoolVar(&o.ignoreValue, "ignore-value", false, "keep the value it has")
 	cmd.Flags().BoolVar(&o.ignoreLease, "ignore-lease", false, "keep the lease it has")
 	return cmd
@@ -46,6 +48,13 @@ func (o *putOptions) args(given []string, stdin io.Reader) ([]any, error) {
 		return nil, badArgsf("put command needs 1 argument and input from stdin or 2 arguments")
 	}
 	args := []any{"KV.PUT", given[0], value}
+	id, err := leaseID(o.lease)
+	if err != nil {
+		return nil, err
+	}
+	if id != hexID(0) {
+		args = append(args, "LEASE", id)
+	}
 	if o.prevKV {
 		args = append(args, "PREV")
 	}
