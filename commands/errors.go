@@ -67,7 +67,8 @@ const (
 	errLockLost     = clientError("LOCKLOST the token does not hold the lock")
 	errPlaceLost    = clientError("LOCKLOST the place in the queue was removed while waiting")
 	errNotLeading   = clientError("NOTLEADER the token does not lead the election")
-	errQueueKey     = clientError("ERR the key is a place in the queue of a lock or an election; it can only be deleted")
+	errQueueKey     = clientError("ERR the key is a place in the queue of a lock or an election; " +
+		"it can only be deleted")
 	errPlaceTaken   = clientError("ERR the key of this place in the queue is in use")
 	errQueuedTwice  = clientError("ERR a transaction can ask for a lock once only")
 	errWaitInTxn    = clientError("ERR WAIT is not allowed inside a transaction")

@@ -10,8 +10,8 @@ import (
 // What is left of a lease only the leader's clock knows. Two kinds of commands need it.
 //
 // Reads (TTL, LEASE.TTL, LOCK.INFO) ask for it as a view meets keys past their deadline: the first run of the
-// reads notes which leases it wants, the dispatcher asks the leader for all of them at once, and the reads run
-// again. On a READONLY connection they get what a new leader would grant, which is never less.
+// reads notes which leases it wants, the dispatcher asks the leader for all of them at once, and the reads
+// run again. On a READONLY connection they get what a new leader would grant, which is never less.
 //
 // Renewals are a run of their own kind: all of a stretch of a pipeline go to the leader in one call, behind
 // one barrier round.

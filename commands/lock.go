@@ -176,7 +176,8 @@ func lockRelease(c *call) (render, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.do(mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifyQueueRelease, Span: mvcc.KeySpan(c.str(1)), Delta: token})
+	c.do(mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifyQueueRelease,
+		Span: mvcc.KeySpan(c.str(1)), Delta: token})
 	return allOK, nil
 }
 

@@ -75,8 +75,8 @@ type Keys struct {
 // Command is one row of the table.
 //
 // Invariants, checked when the table is built: I1 exactly one of plan, read, session, renew is set, and it
-// fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower case
-// and unique.
+// fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower
+// case and unique.
 type Command struct {
 	Name       string // lower case; a sub-command has its container in front: "client|id"
 	Arity      int    // Redis's convention: words with the name; negative: at least so many

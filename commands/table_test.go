@@ -57,7 +57,8 @@ func checkHandler(t *testing.T, row *Command) {
 	case handlers == 0 && len(row.Subs) > 0 && row.Arity == -2:
 	case handlers != 1:
 		t.Errorf("%s: %d handlers", row.Name, handlers)
-	case (row.plan != nil || row.renew != nil) != (row.Kind == KindWrite), (row.read != nil) != (row.Kind == KindRead):
+	case (row.plan != nil || row.renew != nil) != (row.Kind == KindWrite),
+		(row.read != nil) != (row.Kind == KindRead):
 		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
 	case row.local != nil && row.Kind != KindRead:
 		t.Errorf("%s: only a read can be local", row.Name)

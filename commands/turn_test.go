@@ -66,7 +66,9 @@ func TestDisconnectFreesThePlace(t *testing.T) {
 	_ = gone.conn.Close()
 	<-reply
 	n.waiting(t, 1)
-	waitFor(t, "its place to be free", func() bool { return strings.Count(c.do("LOCK.INFO", "m"), `"key"`) == 2 })
+	waitFor(t, "its place to be free", func() bool {
+		return strings.Count(c.do("LOCK.INFO", "m"), `"key"`) == 2
+	})
 	c.want("OK", "LOCK.RELEASE", "m", token)
 	tokenOf(t, <-last)
 	waitFor(t, "its lease to end", func() bool { return n.engine.Leases().Len() == 1 })

@@ -178,7 +178,7 @@ func (c *Clock) Left(term uint64, id mvcc.LeaseID) (granted, left Millis, v Verd
 	return Millis(it.ttl / time.Millisecond), Millis(rest / time.Millisecond), Renewed
 }
 
-// Due returns at most so many leases whose time is over and begins to end them: they are not renewed any more.
+// Due returns at most so many leases whose time is over and begins to end them: they are renewed no more.
 // Whoever fails to end them says Unend.
 func (c *Clock) Due(most int) (due []Ref) {
 	c.mu.Lock()

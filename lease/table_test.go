@@ -10,8 +10,8 @@ import (
 	"github.com/redkeep/redkeep/mvcc"
 )
 
-// world is a cluster seen from its leases: one log, applied at once or later, and a leader whose clock counts.
-// Beside it stands the plainest account of what clients were promised.
+// world is a cluster seen from its leases: one log, applied at once or later, and a leader whose clock
+// counts. Beside it stands the plainest account of what clients were promised.
 type world struct {
 	t     *rapid.T
 	now   time.Duration

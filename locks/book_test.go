@@ -304,7 +304,8 @@ func TestOnePlacePerTransaction(t *testing.T) {
 	s, book := mvcc.New(), NewBook()
 	defer s.Close()
 	s.Attach(granted{1: true, 2: true}, book)
-	one, two := opOn(mvcc.Queue{Name: "m"}, mvcc.ModifyQueueJoin), opOn(mvcc.Queue{Name: "m"}, mvcc.ModifyQueueJoin)
+	one := opOn(mvcc.Queue{Name: "m"}, mvcc.ModifyQueueJoin)
+	two := one
 	one.Lease, two.Lease = 1, 2
 	var res mvcc.Result
 	s.Update(1, func(b *mvcc.Batch) { b.Txn(&mvcc.Txn{Then: []mvcc.Op{one, two}}, &res) })

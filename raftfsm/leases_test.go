@@ -315,7 +315,8 @@ func TestManyLeasesEndAtOnce(t *testing.T) {
 	s := m.NewSubmission()
 	for i := range mvcc.LeaseID(n) {
 		s.AddLeaseGrant(i+1, 1500)
-		s.AddTxn(&mvcc.Txn{Then: []mvcc.Op{{Kind: mvcc.OpPut, Span: mvcc.KeySpan(fmt.Sprint("k", i)), Lease: i + 1}}})
+		key := mvcc.KeySpan(fmt.Sprint("k", i))
+		s.AddTxn(&mvcc.Txn{Then: []mvcc.Op{{Kind: mvcc.OpPut, Span: key, Lease: i + 1}}})
 	}
 	m.Submit(s)
 	if <-s.Done(); s.Err() != nil {

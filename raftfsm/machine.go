@@ -197,7 +197,9 @@ func (m *machine) announce(l *raft.Log, h Header, own *batch) {
 // Snapshot implements raft.FSM. It captures the state in constant time; Persist streams it later.
 func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 	pin := m.store.Pin()
-	return &snapshot{pin: pin, header: m.snapshotHeader(pin), members: *m.members.Load(), leases: m.leases.Capture()}, nil
+	return &snapshot{
+		pin: pin, header: m.snapshotHeader(pin), members: *m.members.Load(), leases: m.leases.Capture(),
+	}, nil
 }
 
 func (m *machine) snapshotHeader(pin *mvcc.Pin) SnapshotHeader {

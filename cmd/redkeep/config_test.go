@@ -77,7 +77,8 @@ func TestSettingsEverywhere(t *testing.T) {
 	values := map[string]string{
 		"name": "n2", "data-dir": "/d", "client-addr": "h:1", "peer-addr": "h:2", "http-addr": "h:3",
 		"advertise-client-addr": "h:4", "advertise-peer-addr": "h:5", "initial-cluster": "n1=a:1,n2=b:2",
-		"request-timeout": "1m", "lock-ttl": "5s", "max-request-bytes": "1MiB", "max-clients": "7", "quota-bytes": "1GiB",
+		"request-timeout": "1m", "lock-ttl": "5s",
+		"max-request-bytes": "1MiB", "max-clients": "7", "quota-bytes": "1GiB",
 		"history-bytes": "2MiB", "history-age": "2h", "disk-reserve-bytes": "0", "log-store": "boltdb",
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
 		"log-format": "json",

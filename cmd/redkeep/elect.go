@@ -13,8 +13,8 @@ func newElect(c *client) *cobra.Command {
 		Use:         "elect <election-name> [proposal]",
 		Annotations: noTable,
 		Short:       "Take part in an election, or observe it",
-		Long: `Take part in an election: key and proposal are printed when it is won, and leadership is held until the
-program is interrupted. With --listen each leader is printed as it comes.`,
+		Long: `Take part in an election: key and proposal are printed when it is won, and leadership is held until
+the program is interrupted. With --listen each leader is printed as it comes.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) != 1 && len(args) != 2:

@@ -21,7 +21,8 @@ import (
 func newLease(c *client) *cobra.Command {
 	cmd := &cobra.Command{Use: "lease <verb>", Short: "Grant, watch over and end leases"}
 	var keys, once bool
-	grant := leaseVerb("grant <ttl>", "Grant a lease of so many seconds", "lease grant command needs TTL argument",
+	grant := leaseVerb("grant <ttl>", "Grant a lease of so many seconds",
+		"lease grant command needs TTL argument",
 		func(ctx context.Context, arg string) error { return c.leaseGrant(ctx, arg) })
 	revoke := leaseVerb("revoke <leaseID>", "End a lease and delete its keys",
 		"lease revoke command needs 1 argument",
