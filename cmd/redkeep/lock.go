@@ -26,7 +26,11 @@ released when it ends, and its exit code is passed on. If the lock is lost the c
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.lock(cmd.Context(), time.Duration(ttl)*time.Second, args[0], args[1:])
+			command := args[1:]
+			if len(command) > 0 && command[0] == "--" {
+				command = command[1:]
+			}
+			return c.lock(cmd.Context(), time.Duration(ttl)*time.Second, args[0], command)
 		},
 	}
 	cmd.Flags().IntVar(&ttl, "ttl", ttl, "seconds after which the lock is free when this program has gone")
