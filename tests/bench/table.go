@@ -53,6 +53,8 @@ var ratios = []ratio{
 	{"GET, 64 clients", "etcd", 3},
 	{"SET, 1 client", "etcd", 1.3},
 	{"SET, 64 clients × 16 pipelined", "redis", 0.5},
+	{"lease renewals, 64 clients", "etcd", 1.5},
+	{"lock hand-overs, 8 contenders", "etcd", 10},
 }
 
 // verdict is one line of the list of thresholds.
@@ -81,7 +83,7 @@ func (t *table) verdicts() []verdict {
 		add(t.restart["redkeep"] <= 3*time.Second, "restart: %v, at most 3 s",
 			t.restart["redkeep"].Round(time.Millisecond))
 	}
-	for _, name := range []string{"a snapshot", "compaction"} {
+	for _, name := range []string{"a snapshot", "compaction", leaseEnd} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
 			add(worst <= 100*time.Millisecond, "worst SET during %s: %v, at most 100 ms", name,
 				worst.Round(100*time.Microsecond))
