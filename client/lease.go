@@ -14,9 +14,9 @@ type doer interface {
 	Do(ctx context.Context, args ...any) *redis.Cmd
 }
 
-// Lease is a lease that is kept alive in the background. It is lost when the server says so, and when it could
-// not be renewed for its TTL, counted from when the last successful renewal was sent: so it is lost here
-// before it ends there.
+// Lease is a lease that is kept alive in the background. It is lost when the server says so, and when it
+// could not be renewed for its TTL, counted from when the last successful renewal was sent: so it is lost
+// here before it ends there.
 type Lease struct {
 	c   doer
 	id  string

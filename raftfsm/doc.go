@@ -6,7 +6,8 @@
 // the barrier, then read the Store.
 //
 // Types to know: Engine (the whole), Submission, Round, Header and the codec (codec.go draws the log
-// format), machine (apply), SnapshotHeader (snapshot.go draws the file format).
+// format), machine (apply), leaseDesk (leases.go:
+// renewals, and what is left of a lease), SnapshotHeader (snapshot.go draws the file format).
 //
 // Goroutines, all owned by Engine, whose Close waits for them: proposer (and one short-lived one per
 // batch in flight on the leader), barrier, leadership, expiry, and the compactor's two. Apply runs on
