@@ -3,6 +3,7 @@ package commands
 import (
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/pubsub"
+	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -13,8 +14,9 @@ type call struct {
 	row  *Command
 	args [][]byte // the words as sent; args[0] is the name, valid until the pipeline has been served
 
-	// The request that a plan fills in: txn, or a compaction to compact if compacts.
+	// The request that a plan fills in: txn, or what request adds, or a compaction to compact if compacts.
 	txn      mvcc.Txn
+	request  func(*raftfsm.Submission)
 	compacts bool
 	compact  mvcc.Revision
 	now      mvcc.UnixMilli // in a script: the time, which stands still there; else 0
@@ -39,7 +41,7 @@ type render func(r *mvcc.Result) resp.Value
 func (c *call) begin(args [][]byte) {
 	c.row, c.args = nil, args
 	c.txn.Compares, c.txn.Then, c.txn.Else = c.txn.Compares[:0], c.txn.Then[:0], c.txn.Else[:0]
-	c.compacts, c.physical, c.publishes, c.now = false, false, false, 0
+	c.compacts, c.physical, c.publishes, c.now, c.request = false, false, false, 0, nil
 	c.guardsFirst, c.held, c.apart, c.unsent, c.nesting = false, 0, false, false, 0
 }
 

@@ -58,6 +58,7 @@ type Config struct {
 	QuotaBytes      int64
 	DataDir         string
 	ConfigFile      string
+	LockTTL         time.Duration    // of a lock that names neither TTL nor LEASE; 0: a minute
 	Clock           func() time.Time // nil: time.Now
 	Shutdown        func()           // begins to stop the node and does not wait; nil: SHUTDOWN is refused
 
@@ -90,6 +91,7 @@ type Dispatcher struct {
 
 	beforeCommit func() // for tests: a script has run, and its writes are about to be submitted
 
+	leaving     atomic.Bool // see Interrupt
 	connections atomic.Pointer[Connections]
 
 	mu struct {
@@ -188,6 +190,10 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	case c.row.prompt:
 		s.run.settle(c, s)
 		return true
+	case c.row.renew != nil:
+		return d.renew(conn, s)
+	case c.row.join != nil && mustWait(c):
+		return d.finish(conn, s) && d.waitForTurn(conn, s)
 	case c.row.plan != nil:
 		return d.write(conn, s)
 	case c.row.script != nil:
@@ -300,6 +306,8 @@ func (d *Dispatcher) finish(conn *resp.Conn, s *session) bool {
 		ok = d.finishWrites(conn, s)
 	case KindRead:
 		ok = d.finishReads(conn, s)
+	case kindRenew:
+		ok = d.finishRenewals(conn, s)
 	}
 	if !ok {
 		return false
@@ -355,10 +363,10 @@ func (d *Dispatcher) finishReads(conn *resp.Conn, s *session) bool {
 	s.view.begin(d.engine.Store(), round.Point().Now, true)
 	for range expireRounds {
 		s.run.read(&s.reading, &s.view)
-		if len(s.view.expired) == 0 {
+		if len(s.view.expired) == 0 && len(s.view.wanted) == 0 {
 			break
 		}
-		if ok := d.expire(conn, s); !ok {
+		if !d.expire(conn, s) || !d.askLeft(conn, s) {
 			return false
 		}
 		s.view.again()

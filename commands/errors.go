@@ -79,13 +79,23 @@ const (
 	errClosing  = clientError("CLUSTERDOWN this node is shutting down; the command was not executed")
 	errDoubtful = clientError("UNCERTAIN the outcome is not known: the command may or may not have been " +
 		"executed; read the key before you repeat it")
-	errReadFailed   = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
-	errLeaseLater   = clientError("ERR SET with LEASE or FENCE is not supported by this version")
-	errKeyNotFound  = clientError("ERR key not found")
-	errValueGiven   = clientError("ERR value is provided")
-	errLeaseGiven   = clientError("ERR lease is provided")
-	errLeaseID      = clientError("ERR invalid lease id")
-	errNoLease      = clientError("NOLEASE lease not found")
+	errReadFailed  = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
+	errKeyNotFound = clientError("ERR key not found")
+	errValueGiven  = clientError("ERR value is provided")
+	errLeaseGiven  = clientError("ERR lease is provided")
+	errLeaseID     = clientError("ERR invalid lease id")
+	errNoLease     = clientError("NOLEASE lease not found")
+	errLeaseTime   = clientError("ERR invalid lease time")
+	errLeaseExists = clientError("ERR lease already exists")
+	errLockLost    = clientError("LOCKLOST the token does not hold the lock")
+	errPlaceLost   = clientError("LOCKLOST the place in the queue was removed while waiting")
+	errNotLeading  = clientError("NOTLEADER the token does not lead the election")
+	errQueueKey    = clientError("ERR the key is a place in the queue of a lock or an election; " +
+		"it can only be deleted")
+	errPlaceTaken   = clientError("ERR the key of this place in the queue is in use")
+	errQueuedTwice  = clientError("ERR a transaction can ask for a lock once only")
+	errWaitInTxn    = clientError("ERR WAIT is not allowed inside a transaction")
+	errToken        = clientError("ERR invalid token")
 	errFutureRev    = clientError("FUTUREREV required revision is a future revision")
 	errRevision     = clientError("ERR revision is not an integer or out of range")
 	errNegative     = clientError("ERR value is out of range, must not be negative")
@@ -93,9 +103,9 @@ const (
 	errTxnLate      = clientError("ERR TXN.IF must come before the other commands of a transaction")
 	errTxnNoIf      = clientError("ERR TXN.ELSE without TXN.IF")
 	errTxnElseTwice = clientError("ERR TXN.ELSE twice in one transaction")
-	errTxnTarget    = clientError("ERR unknown target of a guard, must be version, create, mod, value or lease")
+	errTxnTarget    = clientError("ERR unknown target of a guard, must be version, create, mod, value, " +
+		"lease or lock")
 	errTxnOperator  = clientError("ERR unknown operator of a guard, must be =, !=, < or >")
-	errTxnLock      = clientError("ERR guards on locks are not supported by this version")
 	errTxnOps       = clientError("ERR too many operations in txn request")
 	errTxnDuplicate = clientError("ERR duplicate key given in txn request")
 	errTxnDepth     = clientError("ERR transactions are nested too deep")
@@ -314,6 +324,18 @@ func opError(err error) error {
 		return errNotFloat
 	case errors.Is(err, mvcc.ErrNotFinite):
 		return errNotFinite
+	case errors.Is(err, mvcc.ErrNoLease):
+		return errNoLease
+	case errors.Is(err, mvcc.ErrLeaseExists):
+		return errLeaseExists
+	case errors.Is(err, mvcc.ErrQueueKey):
+		return errQueueKey
+	case errors.Is(err, mvcc.ErrPlaceTaken):
+		return errPlaceTaken
+	case errors.Is(err, mvcc.ErrQueuedTwice):
+		return errQueuedTwice
+	case errors.Is(err, mvcc.ErrNotHolder):
+		return errLockLost
 	case errors.Is(err, mvcc.ErrFutureRevision):
 		return errFutureRev
 	default:

@@ -25,20 +25,20 @@ var expiryRows = []Command{
 	{Name: "ttl", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the expiration time in seconds of a key.",
 		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: keyRead(ttl).read,
-		planRead: keyRead(ttl).plan},
+		planRead: keyRead(ttl).plan, wide: true},
 	{Name: "pttl", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "2.6.0", Complexity: "O(1)", Summary: "Returns the expiration time in milliseconds of a key.",
 		Tips: []string{"nondeterministic_output"}, Args: args(argKey("key")), read: keyRead(pttl).read,
-		planRead: keyRead(pttl).plan},
+		planRead: keyRead(pttl).plan, wide: true},
 	{Name: "expiretime", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "7.0.0", Complexity: "O(1)", Summary: "Returns the expiration time of a key as a Unix timestamp.",
 		Args: args(argKey("key")), read: keyRead(expireTime).read,
-		planRead: keyRead(expireTime).plan},
+		planRead: keyRead(expireTime).plan, wide: true},
 	{Name: "pexpiretime", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "generic",
 		Since: "7.0.0", Complexity: "O(1)",
 		Summary: "Returns the expiration time of a key as a Unix milliseconds timestamp.",
 		Args:    args(argKey("key")), read: keyRead(pexpireTime).read,
-		planRead: keyRead(pexpireTime).plan},
+		planRead: keyRead(pexpireTime).plan, wide: true},
 }
 
 var expireConditionArg = argOneOf("condition", argToken("NX"), argToken("XX"), argToken("GT"),
@@ -107,14 +107,15 @@ const (
 
 // deadlineReply replies what say makes of the key's deadline in Unix milliseconds.
 func deadlineReply(found seen, say func(deadline, now int64) int64) (resp.Value, error) {
-	switch r := found.one(); {
-	case !r.Exists():
+	r := found.one()
+	if !r.Exists() {
 		return resp.Int(noSuchKey), nil
-	case r.Deadline() == 0:
-		return resp.Int(noDeadline), nil
-	default:
-		return resp.Int(say(int64(r.Deadline()), int64(found.now))), nil
 	}
+	deadline := found.deadline(r)
+	if deadline == 0 {
+		return resp.Int(noDeadline), nil
+	}
+	return resp.Int(say(int64(deadline), int64(found.now))), nil
 }
 
 // rounded is Redis's rounding of milliseconds to seconds, which cannot overflow here.

@@ -16,7 +16,7 @@ import (
 
 var guardArgs = args(
 	argOneOf("target", argToken("VERSION"), argToken("CREATE"), argToken("MOD"), argToken("VALUE"),
-		argToken("LEASE")),
+		argToken("LEASE"), argToken("LOCK")),
 	argKey("key"), kvSpanArg,
 	argOneOf("operator", argToken("="), argToken("!="), argToken("<"), argToken(">")), argString("operand"))
 
@@ -25,13 +25,16 @@ var guardTargets = [...]struct {
 	target mvcc.CompareTarget
 }{
 	{"VERSION", mvcc.TargetVersion}, {"CREATE", mvcc.TargetCreate}, {"MOD", mvcc.TargetMod},
-	{"VALUE", mvcc.TargetValue}, {"LEASE", mvcc.TargetLease},
+	{"VALUE", mvcc.TargetValue}, {"LEASE", mvcc.TargetLease}, {"LOCK", mvcc.TargetLock},
 }
 
 // guard reads one guard; the strings in it alias the words.
 func (w *words) guard() (g mvcc.Compare, err error) {
 	if g.Target, err = w.guardTarget(); err != nil {
 		return g, err
+	}
+	if g.Target == mvcc.TargetLock {
+		return w.guardLock()
 	}
 	if g.Span, err = w.guardSpan(); err != nil {
 		return g, err
@@ -56,6 +59,17 @@ func (w *words) guard() (g mvcc.Compare, err error) {
 	return g, err
 }
 
+// guardLock reads `name operator token`, what follows the target LOCK.
+func (w *words) guardLock() (g mvcc.Compare, err error) {
+	var words [3][]byte
+	for i := range words {
+		if words[i], err = w.operand(); err != nil {
+			return g, err
+		}
+	}
+	return lockGuard(words[0], words[1], words[2])
+}
+
 func (w *words) guardTarget() (mvcc.CompareTarget, error) {
 	word, err := w.operand()
 	if err != nil {
@@ -65,9 +79,6 @@ func (w *words) guardTarget() (mvcc.CompareTarget, error) {
 		if is(word, known.word) {
 			return known.target, nil
 		}
-	}
-	if is(word, "LOCK") {
-		return 0, errTxnLock
 	}
 	return 0, errTxnTarget
 }

@@ -10,10 +10,11 @@ import (
 // and planned into a transaction, where its operations read and it renders.
 type keyRead func(c *call, found seen) (resp.Value, error)
 
-// seen are the records of a read and the time at which they were alive.
+// seen are the records of a read, the time at which they were alive, and who knows when they end.
 type seen struct {
-	records []mvcc.Record
-	now     mvcc.UnixMilli
+	records  []mvcc.Record
+	now      mvcc.UnixMilli
+	deadline func(mvcc.Record) mvcc.UnixMilli
 }
 
 func (s seen) one() mvcc.Record { return s.records[0] }
@@ -32,7 +33,7 @@ func (f keyRead) read(c *call, v *view) (resp.Value, error) {
 	for i := range at {
 		keys[i] = c.args[at[i]]
 	}
-	found := seen{now: v.now, records: make([]mvcc.Record, 0, len(at))}
+	found := seen{now: v.now, records: make([]mvcc.Record, 0, len(at)), deadline: v.deadline}
 	v.each(keys, func(r mvcc.Record) { found.records = append(found.records, r) })
 	return f(c, found)
 }
@@ -48,8 +49,15 @@ func (f keyRead) plan(c *call) render {
 		for i := range r.Ops {
 			records[i] = found(&r.Ops[i])
 		}
-		return settle(f(later, seen{records, r.Now}))
+		return settle(f(later, later.seen(records, r.Now)))
 	}
+}
+
+// seen is what a planned read has found. Of leases this member knows what a new leader would grant.
+func (c *call) seen(records []mvcc.Record, now mvcc.UnixMilli) seen {
+	here := &view{now: now}
+	here.leases.table = c.d.engine.Leases()
+	return seen{records, now, here.deadline}
 }
 
 // settle makes one reply of a handler's two results.

@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"fmt"
-
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -192,7 +190,7 @@ func (o *kvOptions) leaseID(w *words) error {
 	if err != nil {
 		return err
 	}
-	o.lease, err = parseLease(word)
+	o.lease, err = parseLeaseID(word)
 	return err
 }
 
@@ -249,7 +247,7 @@ func recordFields(r mvcc.Record, withValue bool) []resp.Value {
 		value = r.Value()
 	}
 	if id := r.Lease(); id != 0 {
-		lease = fmt.Sprintf("%016x", uint64(id))
+		lease = leaseText(id)
 	}
 	return []resp.Value{
 		resp.Bulk("key"), resp.Bulk(r.Key()),
@@ -305,8 +303,6 @@ func kvPut(c *call) (render, error) {
 		return nil, errValueGiven
 	case o.has(kvIgnoreLease) && o.has(kvLease):
 		return nil, errLeaseGiven
-	case o.lease != 0:
-		return nil, errNoLease // no lease can have been granted yet
 	}
 	put := mvcc.Op{Kind: mvcc.OpPut, Span: mvcc.KeySpan(c.str(1)), Value: c.str(2), Lease: o.lease}
 	if o.has(kvIgnoreValue) {

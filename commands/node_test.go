@@ -38,6 +38,13 @@ func (n *testNode) closeEngine(ctx context.Context) {
 
 func (n *testNode) now() time.Time { return time.Now().Add(time.Duration(n.skew.Load())) }
 
+// monotonic counts leases; it is moved with the clock.
+func (n *testNode) monotonic() time.Duration {
+	return time.Since(processStart) + time.Duration(n.skew.Load())
+}
+
+var processStart = time.Now()
+
 func startNode(t testing.TB, change ...func(*raftfsm.Config)) *testNode {
 	t.Helper()
 	n := openNode(t, nil, change...)
@@ -61,7 +68,8 @@ func openNode(t testing.TB, peers []cluster.Peer, change ...func(*raftfsm.Config
 		t.Fatal(err)
 	}
 	n.addr = ln.Addr().String()
-	cfg := raftfsm.Config{Name: "n1", ClientAddr: n.addr, Clock: n.now, QuotaBytes: 64 << 20}
+	cfg := raftfsm.Config{Name: "n1", ClientAddr: n.addr, Clock: n.now, QuotaBytes: 64 << 20,
+		Monotonic: n.monotonic}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -255,7 +263,7 @@ func (c *client) aggregate(head byte, length string) string {
 
 // runScript runs testdata/<name>.txt against a node of its own. Directives: resp2 and resp3 send each line as
 // an inline command on the connection of that protocol and print the replies (mask=<regexp> hides what
-// varies); advance moves the node's clock; new opens fresh connections.
+// varies); advance moves the node's clock; ended waits until a lease is no more; new opens fresh connections.
 func runScript(t *testing.T, name string) {
 	n := startNode(t)
 	conns := map[string]*client{}
@@ -267,6 +275,13 @@ func runScript(t *testing.T, name string) {
 				t.Fatal(err)
 			}
 			n.skew.Add(int64(step))
+			return ""
+		case "ended":
+			id, err := parseLeaseID([]byte(td.CmdArgs[0].Key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "the lease to end", func() bool { return !n.engine.Leases().Granted(id) })
 			return ""
 		case "new":
 			for _, c := range conns {

@@ -83,7 +83,7 @@ func (c *call) planPart() (render, error) {
 	default:
 		err = errNotInMulti
 	}
-	if err == nil && (c.compacts || c.publishes) {
+	if err == nil && (c.compacts || c.publishes || c.request != nil) {
 		err = errNotInMulti // another kind of request: it cannot stand inside a transaction
 	}
 	return r, err

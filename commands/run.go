@@ -22,6 +22,7 @@ type item struct {
 	sub     int
 	index   int
 	refused bool // reads: reply is an error that does not come from the handler
+	renewal renewal
 }
 
 // run is a stretch of a pipeline whose commands wait together: writes for their submissions, reads for one
@@ -35,6 +36,8 @@ type run struct {
 	subs []*raftfsm.Submission // the first open of them are in use; the last of those may not be submitted yet
 	open int
 	sent int
+
+	asks []raftfsm.LeaseAsk // of the renewals of the run
 
 	physical bool // a compaction of the run is to be waited for
 }
@@ -93,6 +96,8 @@ func (r *run) plan(e *raftfsm.Engine, c *call, render render) {
 		r.physical = r.physical || c.physical
 	case c.publishes:
 		sub.AddPublish(c.message)
+	case c.request != nil:
+		c.request(sub)
 	default:
 		sub.AddTxn(&c.txn)
 	}
@@ -197,7 +202,7 @@ func (r *run) abandon() {
 
 func (r *run) clear() {
 	clear(r.items)
-	r.items = r.items[:0]
+	r.items, r.asks = r.items[:0], nil
 	r.kind, r.began, r.open, r.sent, r.physical = KindSession, time.Time{}, 0, 0, false
 }
 

@@ -139,7 +139,7 @@ func (s *scriptedCalls) serve(c *call, proto int) (resp.Value, error) {
 		switch {
 		case err != nil:
 			return resp.Value{}, err
-		case c.compacts, c.publishes:
+		case c.compacts, c.publishes, c.request != nil:
 			return resp.Value{}, errScriptForbidden
 		}
 		return s.run(c, render), nil

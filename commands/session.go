@@ -87,6 +87,7 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 	s.call.d, s.reading.d = d, d
 	s.call.tx, s.reading.tx, s.tx.s = &s.tx, &s.tx, s
 	s.queued.Store(-1)
+	s.view.leases.table = d.engine.Leases()
 	conn.Session = s
 	d.mu.Lock()
 	d.mu.sessions[s.id] = s

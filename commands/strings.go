@@ -26,7 +26,7 @@ var stringRows = []Command{
 			argOneOf("condition", argToken("NX"), argToken("XX"), argString("value").after("IFEQ").from("8.4.0"),
 				argString("value").after("IFNE").from("8.4.0"), argString("digest").after("IFDEQ").from("8.4.0"),
 				argString("digest").after("IFDNE").from("8.4.0")).opt().from("2.6.12"),
-			argToken("GET").opt().from("6.2.0"), setExpiryArg),
+			argToken("GET").opt().from("6.2.0"), setExpiryArg, setLeaseArg, setFenceArg),
 		accessOf: setAccess, plan: set},
 	{Name: "mget", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO access"), Group: "string",
 		Since: "1.0.0", Complexity: "O(N) where N is the number of keys to retrieve.",
@@ -133,6 +133,10 @@ type setOptions struct {
 	cond              condition
 	unit              []byte // EX, PX, EXAT or PXAT as sent; nil for none
 	ttl               []byte
+
+	lease  mvcc.LeaseID
+	fence  mvcc.Compare
+	fenced bool
 }
 
 func parseSet(c *call, from int) (o setOptions, err error) {
@@ -149,12 +153,18 @@ func parseSet(c *call, from int) (o setOptions, err error) {
 			}
 		case is(option, "GET"):
 			o.get = true
-		case is(option, "KEEPTTL") && o.unit == nil:
+		case is(option, "KEEPTTL") && o.unit == nil && o.lease == 0:
 			o.keep = true
 		case isExpiryUnit(option) && w.more() && !o.keep && (o.unit == nil || sameWord(o.unit, option)):
 			o.unit, o.ttl = option, w.next()
-		case is(option, "LEASE"), is(option, "FENCE"):
-			return o, errLeaseLater
+		case is(option, "LEASE") && o.lease == 0 && !o.keep:
+			if err = o.leaseOption(&w); err != nil {
+				return o, err
+			}
+		case is(option, "FENCE") && !o.fenced:
+			if err = o.fenceOption(&w); err != nil {
+				return o, err
+			}
 		default:
 			return o, errSyntax
 		}
@@ -218,7 +228,7 @@ func set(c *call) (render, error) {
 		return nil, err
 	}
 	key := c.str(1)
-	put := mvcc.Op{Kind: mvcc.OpPut, Span: mvcc.KeySpan(key), Value: c.str(2), Expiry: expiry}
+	put := mvcc.Op{Kind: mvcc.OpPut, Span: mvcc.KeySpan(key), Value: c.str(2), Expiry: expiry, Lease: o.lease}
 	if o.keep {
 		put.Flags |= mvcc.FlagLeaseIfAny
 	}
@@ -238,10 +248,10 @@ func set(c *call) (render, error) {
 		c.require(o.cond.guard(key))
 	}
 	if !o.get {
-		return setReply, nil
+		return o.behindFence(c, setReply), nil
 	}
 	c.otherwise(mvcc.Op{Kind: mvcc.OpRange, Span: mvcc.KeySpan(key)})
-	return setGetReply, nil
+	return o.behindFence(c, setGetReply), nil
 }
 
 // setUnless plans a SET that writes where its guard does not hold.

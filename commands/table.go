@@ -68,10 +68,12 @@ const (
 	CatBitmap
 	CatTransaction
 	CatScripting
+	CatLease
+	CatLock
 )
 
 var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", "pubsub", "fast", "slow",
-	"dangerous", "connection", "kv", "cluster", "bitmap", "transaction", "scripting"}
+	"dangerous", "connection", "kv", "cluster", "bitmap", "transaction", "scripting", "lease", "lock"}
 
 // Keys tells where a command's keys stand: arguments First, First+Step, ... up to Last, where a negative
 // Last counts from the end. Where CountAt is set instead, that argument is the number of keys behind it. The
@@ -87,8 +89,8 @@ func (k Keys) none() bool { return k.First == 0 && k.CountAt == 0 }
 
 // Command is one row of the table.
 //
-// Invariants, checked when the table is built: I1 exactly one of plan, read, session, block, script is set,
-// and it fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower
+// Invariants, checked when the table is built: I1 exactly one of plan, read, session, block, script, renew is
+// set, and it fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower
 // case and unique.
 type Command struct {
 	Name       string // lower case; a sub-command has its container in front: "client|id"
@@ -110,6 +112,8 @@ type Command struct {
 	planRead  func(c *call) render // KindRead: the same read as part of a request, if it can be one
 	session   func(c *call, s *session) (resp.Value, error)
 	script    func(c *call) (scriptCall, error)
+	renew     func(c *call) (renewal, error)     // KindWrite: asks the leader's clock, not the log
+	join      func(c *call) (joining, error)     // beside plan: the same command, if it has to wait its turn
 	planMulti func(c *call) (render, error)      // KindRead: what it is inside MULTI, if planRead does not say
 	queue     func(b *block, q *queued) error    // what else may refuse it a place inside MULTI
 	inMulti   inMulti                            // what becomes of it inside MULTI
@@ -121,7 +125,7 @@ type Command struct {
 	// As session, but may wait.
 	block func(c *call, s *session, wait waiting) (resp.Value, error)
 
-	wide   bool                      // planRead meets every key: for a transaction, not for a run of writes
+	wide   bool                      // planRead is dear or vague: for a transaction, not for a run of writes
 	hidden bool                      // the arguments hold secrets: neither slow log nor MONITOR shows them
 	keysAt func(args [][]byte) []int // positions of the keys when Keys cannot say them
 
@@ -144,7 +148,7 @@ func families() [][]Command {
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
 		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, scriptRows, clusterRows,
 		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
-		pubsubRows, watchRows,
+		pubsubRows, watchRows, leaseRows, lockRows, electionRows,
 	}
 }
 
@@ -215,6 +219,7 @@ func (row *Command) complete() {
 var groupCategories = map[string]Categories{
 	"string": CatString, "generic": CatKeyspace, "connection": CatConnection, "kv": CatKV, "pubsub": CatPubSub,
 	"bitmap": CatBitmap, "transactions": CatTransaction, "scripting": CatScripting,
+	"lease": CatLease, "lock": CatLock,
 }
 
 // Rows returns the top-level rows sorted by name. The caller must not change them.

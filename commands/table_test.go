@@ -49,7 +49,7 @@ func checkWords(t *testing.T, row *Command) {
 func checkHandler(t *testing.T, row *Command) {
 	handlers := 0
 	for _, has := range []bool{row.plan != nil, row.read != nil, row.session != nil, row.block != nil,
-		row.script != nil} {
+		row.script != nil, row.renew != nil} {
 		if has {
 			handlers++
 		}
@@ -58,7 +58,8 @@ func checkHandler(t *testing.T, row *Command) {
 	case handlers == 0 && len(row.Subs) > 0 && row.Arity == -2:
 	case handlers != 1:
 		t.Errorf("%s: %d handlers", row.Name, handlers)
-	case (row.plan != nil) != (row.Kind == KindWrite), (row.read != nil) != (row.Kind == KindRead):
+	case (row.plan != nil || row.renew != nil) != (row.Kind == KindWrite),
+		(row.read != nil) != (row.Kind == KindRead):
 		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
 	case row.planRead != nil && row.read == nil, row.wide && row.planRead == nil:
 		t.Errorf("%s: only a read can be planned as one", row.Name)
@@ -83,7 +84,7 @@ func checkKeys(t *testing.T, row *Command) {
 		t.Errorf("%s: incomplete key specification", row.Name)
 	}
 	if row.Keys.First == 0 && len(row.Subs) == 0 && row.Kind == KindWrite &&
-		row.Categories&(CatDangerous|CatTransaction) == 0 && row.Flags&FlagPubSub == 0 { // keys stand elsewhere
+		row.Categories&(CatDangerous|CatTransaction|CatLease) == 0 && row.Flags&FlagPubSub == 0 { // keys elsewhere
 		t.Errorf("%s writes without a key and is not marked dangerous", row.Name)
 	}
 }
@@ -167,7 +168,8 @@ func TestWriteDocs(t *testing.T) {
 	}
 	for _, want := range []string{
 		"### `SET key value [NX | XX | IFEQ value | IFNE value | IFDEQ digest | IFDNE digest] [GET] " +
-			"[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]`",
+			"[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] " +
+			"[LEASE id] [FENCE name token]`",
 		"### `KV.RANGE from [TO end | PREFIX | FROMKEY] [AT revision]",
 		"### `CLIENT SETNAME connection-name`", "### `COMMAND`", "## kv",
 	} {

@@ -14,16 +14,18 @@ type view struct {
 	linear bool
 
 	expired      []mvcc.ExpireKey // linear reads: what was hidden
-	hits, misses int64            // of single-key lookups, for INFO
+	leases       leaseTimes
+	wanted       []mvcc.LeaseID // linear reads: leases whose time the leader has to tell
+	hits, misses int64          // of single-key lookups, for INFO
 }
 
 func (v *view) begin(store *mvcc.Store, now mvcc.UnixMilli, linear bool) {
-	v.store, v.now, v.linear = store, now, linear
+	v.store, v.now, v.linear, v.leases.told = store, now, linear, nil
 	v.again()
 }
 
 // again forgets what a first run of the reads has gathered.
-func (v *view) again() { v.expired, v.hits, v.misses = v.expired[:0], 0, 0 }
+func (v *view) again() { v.expired, v.wanted, v.hits, v.misses = v.expired[:0], v.wanted[:0], 0, 0 }
 
 // alive returns r, or the zero Record when r is past its deadline.
 func (v *view) alive(r mvcc.Record) mvcc.Record {

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -206,14 +205,6 @@ func appendRecord(b []byte, proto int, r mvcc.Record) []byte {
 	b = resp.AppendInt(resp.AppendBulk(b, "version"), r.Version())
 	b = resp.AppendBulk(resp.AppendBulk(b, "lease"), leaseText(r.Lease()))
 	return resp.AppendInt(resp.AppendBulk(b, "expires"), int64(r.Deadline()))
-}
-
-// leaseText is a lease id as clients see it; empty for none.
-func leaseText(id mvcc.LeaseID) string {
-	if id == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%016x", uint64(id))
 }
 
 // kvWatch starts a watch of this connection.

@@ -29,6 +29,7 @@ type checker struct {
 	queued map[*chain]int // entries of the garbage queue
 	chains int            // of them, those met in the index
 	sum    counters
+	leased int   // live keys on a lease
 	err    error // the first violation
 }
 
@@ -83,6 +84,10 @@ func (k *checker) countHead(r Record) {
 	k.sum.keys++
 	k.sum.stateBytes += r.cost()
 	k.sum.hash += hashOf(r)
+	if id := r.Lease(); id != 0 {
+		k.leased++
+		k.require(k.st.leased.has(id, r.Key()), 6, "%q is not among the keys of its lease", r.Key())
+	}
 	if r.Deadline() != 0 {
 		k.sum.expiring++
 	}
@@ -137,6 +142,7 @@ func (k *checker) checkCounters(s *Store) {
 	k.require(k.chains == len(k.queued), 8, "garbage of %d chains, %d of them in the index",
 		len(k.queued), k.chains)
 	k.sum.revision, k.sum.compacted = n.revision, n.compacted
+	k.require(k.st.leased.len() == k.leased, 6, "%d keys on leases, %d attached", k.leased, k.st.leased.len())
 	k.require(k.sum == n, 6, "counted %+v, is %+v", n, k.sum)
 	k.require(s.Revision() == n.revision && s.CompactRevision() == n.compacted && s.Len() == n.keys &&
 		s.Expiring() == n.expiring && s.StateBytes() == n.stateBytes &&

@@ -17,6 +17,9 @@ func (b *Batch) holds(cs []Compare) bool {
 }
 
 func (b *Batch) compare(c *Compare) bool {
+	if c.Target == TargetLock {
+		return b.compareLock(c)
+	}
 	if c.Span.Kind == SpanKey {
 		_, r := b.find(c.Span.From)
 		return c.test(r)

@@ -7,7 +7,9 @@
 //
 // Where things are: record.go has the encoding, index.go the past of each key, history.go all records by
 // revision, txn.go the evaluation of transactions (modify.go, compare.go and range.go its parts),
-// compact.go the removal of the past, snapshot.go saving and restoring.
+// compact.go the removal of the past, snapshot.go saving and restoring. leases.go has the keys of each lease
+// and queues.go the places of clients in the queues of locks and elections; what is granted and who holds
+// is decided above, through the two interfaces there.
 //
 // Locks: Store.mu is the only one. It guards everything but the published numbers; buntdb's own lock
 // is taken inside it. Goroutines: none, but buntdb keeps one idle ticker until Store.Close.

@@ -14,6 +14,13 @@ var (
 	ErrNoSuchKey    = errors.New("mvcc: there is no key to move")
 	ErrNotFloat     = errors.New("mvcc: value is not a floating point number")
 	ErrNotFinite    = errors.New("mvcc: increment would produce a number that is not finite")
+
+	ErrNoLease     = errors.New("mvcc: no such lease")
+	ErrLeaseExists = errors.New("mvcc: lease exists")
+	ErrQueueKey    = errors.New("mvcc: key is a place in the queue of a lock or an election")
+	ErrPlaceTaken  = errors.New("mvcc: the key of the place is in use")
+	ErrQueuedTwice = errors.New("mvcc: one transaction enters the same queue twice")
+	ErrNotHolder   = errors.New("mvcc: token does not hold the lock or lead the election")
 )
 
 // ErrBadModify means an operation that no node writes to the log.

@@ -8,6 +8,10 @@ import (
 
 // modify changes one record by what is in it. All rules are Redis's; each function writes at most once.
 func (b *Batch) modify(op *Op, r *OpResult) {
+	if op.Modify >= ModifyQueueJoin {
+		b.queueOp(op, r)
+		return
+	}
 	c, old := b.find(op.Span.From)
 	switch op.Modify {
 	case ModifyIncrBy:

@@ -11,7 +11,7 @@ import (
 //	offset  bytes  field
 //	0       8      main revision, big-endian            \ stamp: also a key in the history,
 //	8       4      sub, big-endian                      / by slicing this same string
-//	12      1      bits 0-1 kind, bit 2 has lease, bit 3 has deadline, others 0   \
+//	12      1      bits 0-1 kind, bit 2 has lease, bit 3 has deadline, 4-7 Mark   \
 //	13      8      create revision, big-endian                                    |
 //	21      1-10   version, uvarint                                               | the encoded
 //	..      8      lease, big-endian, if bit 2                                    | form, as in
@@ -157,6 +157,7 @@ type fields struct {
 	key      string
 	value    string
 	tail     string // appended to value: lets APPEND copy once
+	mark     Mark
 }
 
 // size is how many bytes encode writes.
@@ -166,7 +167,7 @@ func (f *fields) size() int {
 }
 
 func (f *fields) flags() byte {
-	flags := byte(f.kind)
+	flags := byte(f.kind) | byte(f.mark)
 	if f.lease != 0 {
 		flags |= hasLease
 	}
@@ -218,8 +219,8 @@ func (r Record) validate() error {
 	switch {
 	case len(r.enc) <= fixedBytes:
 		return r.bad("too short")
-	case r.enc[kindOffset]&^(kindMask|hasLease|hasDeadline) != 0 || r.Kind() == 0:
-		return r.bad("unknown kind or flags")
+	case r.Kind() == 0:
+		return r.bad("unknown kind")
 	case r.ModRevision() <= 0:
 		return r.bad("revision is not positive")
 	}
@@ -258,6 +259,8 @@ func (r Record) validateFields() error {
 		return r.bad("lease")
 	case flags&hasDeadline != 0 && r.Deadline() == 0:
 		return r.bad("deadline")
+	case !r.validMark():
+		return r.bad("mark")
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		}
 		r := f.encodeAlone()
 		got := fields{r.ModRevision(), r.Sub(), r.Kind(), r.CreateRevision(), r.Version(), r.Lease(),
-			r.Deadline(), r.Key(), strings.TrimSuffix(r.Value(), "!"), "!"}
+			r.Deadline(), r.Key(), strings.TrimSuffix(r.Value(), "!"), "!", r.Mark()}
 		if got != f {
 			t.Fatalf("got %+v, want %+v", got, f)
 		}
@@ -71,7 +71,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			return
 		}
 		again := fields{5, 1, r.Kind(), r.CreateRevision(), r.Version(), r.Lease(), r.Deadline(), r.Key(),
-			r.Value(), ""}
+			r.Value(), "", r.Mark()}
 		if again.encodeAlone() != r {
 			t.Fatalf("%q is not canonical", enc)
 		}

@@ -14,14 +14,16 @@ func (r Record) cost() int64 { return int64(len(r.enc)) + recordOverhead }
 //
 //  4. The history holds exactly the records of all chains; count.records is their number.
 //  5. No record is above count.revision; 0 <= compacted <= revision.
-//  6. keys, expiring, stateBytes and hash are those of the live heads.
+//  6. keys, expiring, stateBytes and hash are those of the live heads; leased holds exactly those of them
+//     that hang on a lease.
 type state struct {
 	index   index
 	history history
 	garbage garbage
 	count   counters
 	pins    []Revision // what compaction must keep: see pin
-	view    View       // handed to View's callback, so that a read allocates nothing
+	leased  attachments
+	view    View // handed to View's callback, so that a read allocates nothing
 }
 
 // counters are the numbers kept while writing.
@@ -35,7 +37,7 @@ type counters struct {
 }
 
 func newState(revision, compacted Revision) *state {
-	st := &state{index: index{byKey: map[string]*chain{}}, history: newHistory()}
+	st := &state{index: index{byKey: map[string]*chain{}}, history: newHistory(), leased: newAttachments()}
 	st.count.revision, st.count.compacted = revision, compacted
 	st.view.st = st
 	return st
@@ -47,11 +49,13 @@ func (st *state) write(c *chain, r Record) {
 	if old := c.head; old.Exists() {
 		st.countLive(old, -1)
 		st.garbage.push(by, c, old.cost())
+		st.leased.remove(old)
 	}
 	c.push(r)
 	st.count.records++
 	if r.Exists() {
 		st.countLive(r, +1)
+		st.leased.add(r)
 	} else {
 		st.garbage.push(by, c, r.cost())
 	}

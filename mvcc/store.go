@@ -40,7 +40,7 @@ const (
 func New() *Store { return newStore(newState(1, 0)) }
 
 func newStore(st *state) *Store {
-	s := new(Store)
+	s := &Store{batch: Batch{leases: anyLease{}, queues: noQueue{}}}
 	s.mu.at = st
 	s.publish()
 	return s

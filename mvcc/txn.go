@@ -22,7 +22,12 @@ type Batch struct {
 	sub    uint32 // of the next record; above 0: the transaction has written
 	events []Event
 
-	cause  Cause    // of the records being written
+	cause Cause // of the records being written
+
+	leases Leases
+	queues Queues
+	reason QueueCause // why the records being written leave their queue
+
 	quiet  bool     // results are not wanted
 	unread OpResult // where they go then
 	guards []guard  // outcomes of FlagGuardsFirst, in the order of evaluation
@@ -189,6 +194,9 @@ func (b *Batch) put(op *Op, r *OpResult) {
 	case len(op.Value) > MaxValueBytes:
 		r.Err = ErrValueTooLong
 		return
+	case op.Lease != 0 && op.Flags&(FlagKeepLease|FlagLeaseIfAny) == 0 && !b.leases.Granted(op.Lease):
+		r.Err = ErrNoLease
+		return
 	}
 	f := b.successor(op.Span.From, old)
 	if op.Flags&FlagKeepValue == 0 {
@@ -241,7 +249,12 @@ func (b *Batch) successor(key string, old Record) fields {
 }
 
 // store writes a put's or a modification's record and fills in its result.
+// The place of a client in the queue of a lock or an election is not a value that others may write.
 func (b *Batch) store(op *Op, r *OpResult, c *chain, old Record, f *fields) {
+	if f.mark == 0 && old.Exists() && old.Mark() != 0 {
+		r.Err = ErrQueueKey
+		return
+	}
 	if c == nil {
 		c = b.st.index.add(f.key)
 	}
@@ -268,6 +281,9 @@ func (b *Batch) write(c *chain, prev Record, f *fields) Record {
 	r := f.encode(b.st.history.room(position{f.mod, f.sub}, f.size()))
 	b.st.write(c, r)
 	b.events = append(b.events, Event{Record: r, Prev: prev, Cause: b.cause})
+	if f.mark != 0 || prev.Exists() && prev.Mark() != 0 {
+		b.queues.Changed(prev, r, b.reason)
+	}
 	return r
 }
 

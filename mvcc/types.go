@@ -119,7 +119,9 @@ const (
 )
 
 // Known reports whether the kind is in the closed set.
-func (k ModifyKind) Known() bool { return k >= ModifyIncrBy && int(k) <= modifyKinds }
+func (k ModifyKind) Known() bool {
+	return k >= ModifyIncrBy && int(k) <= modifyKinds || k >= ModifyQueueJoin && k <= lastModify
+}
 
 // OpFlags refine an operation. The values are part of the log format.
 type OpFlags uint16
@@ -159,7 +161,7 @@ const (
 	TargetMod
 	TargetValue
 	TargetLease
-	_            // kept for the token of a lock
+	TargetLock   // Span.From names a lock, Num is a token; see Compare
 	TargetDigest // XXH3-64 of the value, in Num; on a missing key false whatever the operator, as TargetValue
 
 	targetKinds = iota
@@ -167,7 +169,7 @@ const (
 
 // Known reports whether the target is in the closed set.
 func (t CompareTarget) Known() bool {
-	return t >= TargetVersion && int(t) <= targetKinds && t != TargetLease+1
+	return t >= TargetVersion && int(t) <= targetKinds
 }
 
 // CompareOp is a Compare's operator. The values are part of the log format.
@@ -182,12 +184,13 @@ const (
 
 // Compare is one guard of a transaction. Over a span every key must satisfy it, and an empty span
 // counts as one missing key. A missing key counts as 0; TargetValue on a missing key is false
-// whatever the operator, as in etcd.
+// whatever the operator, as in etcd. TargetLock holds with CmpEqual iff the token holds the lock now, with
+// CmpNotEqual iff it does not, and with no other operator.
 type Compare struct {
 	Span   Span
 	Target CompareTarget
 	Op     CompareOp
-	Num    int64  // TargetVersion, TargetCreate, TargetMod, TargetLease, TargetDigest
+	Num    int64  // all targets but TargetValue
 	Value  string // TargetValue
 }
 

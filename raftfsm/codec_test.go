@@ -33,7 +33,7 @@ func drawSpan(t *rapid.T) mvcc.Span {
 
 func drawCompare(t *rapid.T) mvcc.Compare {
 	c := mvcc.Compare{
-		Span: drawSpan(t), Target: mvcc.CompareTarget(rapid.SampledFrom([]int{1, 2, 3, 4, 5, 7}).Draw(t, "target")),
+		Span: drawSpan(t), Target: mvcc.CompareTarget(rapid.IntRange(1, 7).Draw(t, "target")),
 		Op: mvcc.CompareOp(rapid.IntRange(1, 4).Draw(t, "op")),
 	}
 	if c.Target == mvcc.TargetValue {
@@ -44,10 +44,14 @@ func drawCompare(t *rapid.T) mvcc.Compare {
 	return c
 }
 
+// modifications are all kinds that have a meaning.
+var modifications = []mvcc.ModifyKind{1, 2, 3, 4, 40, 41, 42, 43}
+
 func drawOp(t *rapid.T, depth int) mvcc.Op {
 	o := mvcc.Op{
 		Kind: mvcc.OpKind(rapid.IntRange(1, 5).Draw(t, "kind")), Span: drawSpan(t),
-		Flags: mvcc.OpFlags(rapid.IntRange(0, 1<<9-1).Draw(t, "flags")),
+		Flags: mvcc.OpFlags(rapid.IntRange(0, 1<<9-1).Draw(t, "flags") |
+			rapid.IntRange(0, 7).Draw(t, "queue flags")<<13),
 		Value: drawString(t, "value"), Delta: rapid.Int64().Draw(t, "delta"),
 		Lease: mvcc.LeaseID(rapid.Int64().Draw(t, "lease")),
 	}
@@ -55,7 +59,7 @@ func drawOp(t *rapid.T, depth int) mvcc.Op {
 	o.Expiry.MS = rapid.Int64().Draw(t, "ms")
 	switch {
 	case o.Kind == mvcc.OpModify:
-		o.Modify = mvcc.ModifyKind(rapid.IntRange(1, 11).Draw(t, "modify"))
+		o.Modify = rapid.SampledFrom(modifications).Draw(t, "modify")
 		drawModify(t, &o)
 	case o.Kind == mvcc.OpRange:
 		o.Range = mvcc.RangeOptions{
@@ -180,7 +184,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"bytes after end":  {byte(ReqTxn), 4, 0, 0, 0, 0},
 		"request cut":      {byte(ReqTxn), 9, 0, 0, 0},
 		"unknown span":     {byte(ReqTxn), 7, 0, 1, byte(mvcc.OpPut), 0, 3, 0, 0},
-		"unknown compare":  {byte(ReqTxn), 8, 1, 6, 1, 0, 0, 0, 0, 0},
+		"unknown compare":  {byte(ReqTxn), 8, 1, 200, 1, 0, 0, 0, 0, 0},
 		"txn without body": {byte(ReqTxn), 7, 0, 1, byte(mvcc.OpTxn), 0, 0, 0, 0},
 	} {
 		r := reader{b: b}
@@ -199,6 +203,7 @@ func TestDecodeRefuses(t *testing.T) {
 func FuzzRequests(f *testing.F) {
 	f.Add(goldenEntry()[headerSize:])
 	f.Add(goldenStrings()[headerSize:])
+	f.Add(goldenLeases())
 	f.Add([]byte{byte(ReqTxn), 3, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := reader{b: in}
@@ -229,6 +234,8 @@ func reencode(kind RequestKind, body reader) ([]byte, error) {
 		s.AddCompact(body.revision())
 	case ReqMember:
 		s.addMember(body.member())
+	case ReqLeaseGrant, ReqLeaseRevoke, ReqLeaseCheckpoint:
+		reencodeLease(&s, kind, &body)
 	default:
 		return nil, ErrCodec
 	}

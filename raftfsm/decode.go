@@ -225,7 +225,8 @@ func (r *reader) checkOp(o *mvcc.Op, fields byte) {
 
 func (r *reader) flags() mvcc.OpFlags {
 	v := r.uvarint()
-	if v >= uint64(mvcc.FlagGuardsFirst)<<1 {
+	const known = mvcc.FlagGuardsFirst<<1 - 1 | mvcc.FlagElection | mvcc.FlagShared | mvcc.FlagTry
+	if v&^uint64(known) != 0 {
 		r.fail("unknown flag")
 	}
 	return mvcc.OpFlags(v)

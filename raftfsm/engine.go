@@ -27,6 +27,7 @@ type Config struct {
 	HistoryAge       time.Duration // 1 h
 	DiskReserveBytes int64         // 128 MiB: below that no writes
 	Clock            func() time.Time
+	Monotonic        func() time.Duration // counts leases; nil: the time since New
 	Logger           *slog.Logger
 	Stats            *Stats
 }
@@ -40,6 +41,10 @@ func (c Config) withDefaults() Config {
 	c.DiskReserveBytes = or(c.DiskReserveBytes, 128<<20)
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.Monotonic == nil {
+		began := time.Now()
+		c.Monotonic = func() time.Duration { return time.Since(began) }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -80,6 +85,7 @@ type Engine struct {
 	proposer  *proposer
 	barrier   *barrier
 	compactor *compactor
+	leases    *leaseDesk
 
 	diskFree    atomic.Int64
 	introducing *Submission // of the leadership goroutine
@@ -99,6 +105,8 @@ func New(cfg Config) *Engine {
 	e.openHub()
 	e.diskFree.Store(-1)
 	e.compactor = newCompactor(e)
+	e.leases = newLeaseDesk(e)
+	e.machine.leases.Observe(e.leases.clock)
 	e.proposer = &proposer{
 		origin: rand.Uint64(), kick: make(chan struct{}, 1), stop: make(chan struct{}),
 		stats: cfg.Stats, ready: &e.machine.ready, now: e.Now,
@@ -151,11 +159,13 @@ func (e *Engine) Start(node *cluster.Node) {
 	node.Handle(kindForward, e.proposer.receive)
 	node.Handle(kindReadIndex, e.barrier.answer)
 	node.Handle(kindStatus, e.answerStatus)
+	node.Handle(kindLeases, e.leases.receive)
 	e.proposer.wg.Add(1)
 	go e.proposer.run()
 	e.barrier.wg.Add(1)
 	go e.barrier.run()
-	for _, loop := range []func(){e.leadership, e.expiry, e.compactor.decide, e.compactor.remove} {
+	for _, loop := range []func(){e.leadership, e.expiry, e.compactor.decide, e.compactor.remove,
+		e.leases.run, e.leases.expire} {
 		e.wg.Add(1)
 		go loop()
 	}
@@ -166,9 +176,11 @@ func (e *Engine) Start(node *cluster.Node) {
 func (e *Engine) Close(ctx context.Context) {
 	e.proposer.drain(ctx.Done())
 	close(e.stop)
+	e.leases.close()
 	e.barrier.close()
 	e.proposer.close()
 	e.wg.Wait()
+	e.leases.slow.Wait()
 	e.machine.hub.Close()
 }
 
@@ -217,7 +229,10 @@ func (e *Engine) claim(h Header) *batch {
 	return e.proposer.claim(h.Batch, h.Term)
 }
 
-func (e *Engine) newTerm(term cluster.Term) { e.proposer.newTerm(term) }
+func (e *Engine) newTerm(term cluster.Term) {
+	e.proposer.newTerm(term)
+	e.leases.newTerm(term)
+}
 
 // foreign hurries the commit of another member's batch to that member, which waits for it.
 func (e *Engine) foreign(origin uint64, index uint64) {
@@ -232,5 +247,6 @@ func (e *Engine) foreign(origin uint64, index uint64) {
 func (e *Engine) restored() {
 	e.machine.hub.Replaced()
 	e.proposer.abandon()
+	e.leases.clock.Stop()
 	e.compactor.compacted()
 }

@@ -26,6 +26,7 @@ import (
 const (
 	kindReadIndex = 0x10
 	kindStatus    = 0x11
+	kindLeases    = 0x12
 	kindForward   = 0x90
 )
 

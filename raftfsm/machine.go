@@ -12,6 +12,7 @@ import (
 
 	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/lease"
+	"github.com/redkeep/redkeep/locks"
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/pubsub"
 )
@@ -31,6 +32,9 @@ type machine struct {
 	store     *mvcc.Store
 	deadlines *lease.Deadlines
 	hub       *pubsub.Hub // told of everything applied; nil in tests that have no clients
+	leases    *lease.Table
+	book      *locks.Book
+	waiters   *locks.Waiters
 	hooks     hooks
 	stats     *Stats
 
@@ -54,10 +58,15 @@ type hooks struct {
 	foreign   func(origin uint64, index uint64) // another node's batch was applied
 	compacted func()                            // there will be garbage once the entry is applied
 	restored  func()                            // the whole state was replaced
+
 }
 
 func newMachine(stats *Stats) *machine {
-	m := &machine{store: mvcc.New(), deadlines: lease.NewDeadlines(), stats: stats}
+	m := &machine{
+		store: mvcc.New(), deadlines: lease.NewDeadlines(), leases: lease.NewTable(),
+		book: locks.NewBook(), waiters: locks.NewWaiters(), stats: stats,
+	}
+	m.store.Attach(m.leases, m.book)
 	m.members.Store(&[]memberRecord{})
 	m.quiet.Store(math.MaxUint64)
 	return m
@@ -119,6 +128,12 @@ func (m *machine) request(b *mvcc.Batch, kind RequestKind, body *reader, res *mv
 		if body.err == nil {
 			b.Txn(&m.txn, res)
 		}
+	case ReqLeaseGrant:
+		m.grant(b, body, res)
+	case ReqLeaseRevoke:
+		m.revoke(b, body, res)
+	case ReqLeaseCheckpoint:
+		m.checkpoint(b, body, res)
 	case ReqExpire:
 		m.expired = body.expire(m.expired)
 		b.Expire(m.expired)
@@ -164,6 +179,7 @@ func (m *machine) setMember(rec memberRecord) {
 // observe keeps the indexes that follow the store.
 func (m *machine) observe(events []mvcc.Event) {
 	m.deadlines.Observe(events)
+	m.observeQueues()
 	for i := range events {
 		if events[i].Record.Kind() == mvcc.KindExpire {
 			m.stats.Expired.Add(1)
@@ -191,7 +207,9 @@ func (m *machine) announce(l *raft.Log, h Header, own *batch) {
 // Snapshot implements raft.FSM. It captures the state in constant time; Persist streams it later.
 func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 	pin := m.store.Pin()
-	return &snapshot{pin: pin, header: m.snapshotHeader(pin), members: *m.members.Load()}, nil
+	return &snapshot{
+		pin: pin, header: m.snapshotHeader(pin), members: *m.members.Load(), leases: m.leases.Capture(),
+	}, nil
 }
 
 func (m *machine) snapshotHeader(pin *mvcc.Pin) SnapshotHeader {
@@ -211,6 +229,7 @@ func (m *machine) Restore(in io.ReadCloser) error {
 	}
 	m.store.Replace(fresh.store)
 	m.deadlines.Replace(deadlines)
+	m.replaceLeases(fresh)
 	m.members.Store(&fresh.members)
 	m.term = fresh.header.Term
 	m.applied.Store(uint64(fresh.header.Applied))

@@ -19,6 +19,7 @@ import (
 type state struct {
 	header  SnapshotHeader
 	members []memberRecord
+	leases  lease.State
 	store   *mvcc.Store
 }
 
@@ -122,8 +123,9 @@ func (r *blockReader) start(st *state) {
 	if r.err == nil && string(intro[:len(snapshotMagic)]) != snapshotMagic {
 		r.fail("not a Redkeep snapshot")
 	}
-	if v := binary.BigEndian.Uint16(intro[len(snapshotMagic):]); r.err == nil && v != snapshotVersion {
-		r.fail("format version %d, this program reads version %d", v, snapshotVersion)
+	version := binary.BigEndian.Uint16(intro[len(snapshotMagic):])
+	if r.err == nil && (version == 0 || version > snapshotVersion) {
+		r.fail("format version %d, this program reads version %d", version, snapshotVersion)
 	}
 	r.parse('H', func(p *reader) { st.header.decode(p) })
 	r.parse('M', func(p *reader) {
@@ -131,6 +133,10 @@ func (r *blockReader) start(st *state) {
 			st.members = append(st.members, p.member().clone())
 		}
 	})
+	st.leases = lease.NewState()
+	if version > withoutLeases {
+		r.parse('L', func(p *reader) { st.leases = p.leases() })
+	}
 }
 
 func (r *blockReader) parse(kind byte, body func(*reader)) {

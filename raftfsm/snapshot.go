@@ -13,10 +13,11 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/lease"
 	"github.com/redkeep/redkeep/mvcc"
 )
 
-// The snapshot format, version 1: one file for raft's snapshots, backups and streams. Integers are
+// The snapshot format, version 2: one file for raft's snapshots, backups and streams. Integers are
 // big-endian; uvarint and bytes are those of the log format.
 //
 //	file   = "REDKEEP\x00", u16 version, block…
@@ -25,6 +26,8 @@ import (
 //	  'H'  once, first:  u64 × 9: revision, compact revision, applied index, its term, term of the last
 //	                     LeaderStart, clock (Unix ms), state hash, number of records, number of live keys
 //	  'M'  once, second: uvarint n, member × n (as in the log)
+//	  'L'  once, third, not in version 1: uvarint grants ever, uvarint lease time, uvarint n,
+//	                     (ref, uvarint ttl ms, u8 full, uvarint deadline in lease time) × n
 //	  'R'  any number:   (uvarint mod minus the previous record's in this block, uvarint sub,
 //	                     bytes encoded record) … in revision order
 //	  'F'  once, last:   u64 records, 32 bytes SHA-256 of everything before this block
@@ -33,12 +36,15 @@ import (
 // is pinned. So the capture is a few numbers, and writing walks the history in short chunks beside
 // new writes. The index is not written: it follows from the records.
 //
+// Version 1 had no leases and no marks in records (mvcc/queues.go); it is still read.
+//
 // Every byte is covered by a block checksum, which names the offset of what is wrong, and all of them
 // by the SHA-256. Rejected: compressing by default, which costs more time than the disk here.
 // Drawback: a pinned compaction lets history grow while a snapshot is written.
 const (
 	snapshotMagic   = "REDKEEP\x00"
-	snapshotVersion = 1
+	snapshotVersion = 2
+	withoutLeases   = 1         // the last version that has no block of leases
 	blockBytes      = 256 << 10 // payload of a record block, about
 	maxBlockBytes   = 600 << 20 // one record of the largest value fits
 	headerFields    = 9
@@ -77,6 +83,7 @@ type snapshot struct {
 	pin     *mvcc.Pin
 	header  SnapshotHeader
 	members []memberRecord
+	leases  lease.State
 }
 
 // Persist implements raft.FSMSnapshot.
@@ -99,6 +106,7 @@ func (s *snapshot) write(out io.Writer) error {
 		members = appendMember(members, m)
 	}
 	w.block(members)
+	w.block(appendLeases([]byte{'L'}, s.leases))
 	s.records(w)
 	return w.finish(s.header.Records)
 }

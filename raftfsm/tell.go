@@ -45,7 +45,7 @@ func (f *filler) owner() uint64 {
 	return f.batch.subs[f.sub].Owner
 }
 
-// tell tells the hub. Locks and elections add their changes to told.messages while they are applied.
+// tell tells the hub. Changes of locks and elections are among the messages: see observeQueues.
 func (m *machine) tell(index uint64, events []mvcc.Event) {
 	if m.hub == nil {
 		return

@@ -134,7 +134,10 @@ func (c *client) askOne(ctx context.Context, endpoint string, args ...any) (repl
 }
 
 // connect never fails: the connection is made with the first command.
-func (c *client) connect(endpoint string) *redis.Client {
+func (c *client) connect(endpoint string) *redis.Client { return c.connectFor(endpoint, c.timeout) }
+
+// connectFor is connect with another time limit for a reply; -1 for none.
+func (c *client) connectFor(endpoint string, limit time.Duration) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr:                     endpoint,
 		Protocol:                 2,
@@ -142,7 +145,7 @@ func (c *client) connect(endpoint string) *redis.Client {
 		MaxRetries:               -1, // a repeated write is a second write
 		DialTimeout:              min(dialTimeout, c.timeout),
 		DialerRetries:            1,
-		ReadTimeout:              c.timeout,
+		ReadTimeout:              limit,
 		WriteTimeout:             c.timeout,
 		ContextTimeoutEnabled:    true,
 		DisableIdentity:          true,

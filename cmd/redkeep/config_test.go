@@ -47,7 +47,7 @@ func TestSettingsDefaults(t *testing.T) {
 		historyAge:    time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
 		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128, watchBufferBytes: 1 << 20,
-		trackingKeys: 1_000_000,
+		trackingKeys: 1_000_000, lockTTL: time.Minute,
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Error(diff)
@@ -80,7 +80,7 @@ func TestSettingsEverywhere(t *testing.T) {
 		"name": "n2", "data-dir": "/d", "client-addr": "h:1", "peer-addr": "h:2", "http-addr": "h:3",
 		"advertise-client-addr": "h:4", "advertise-peer-addr": "h:5", "initial-cluster": "n1=a:1,n2=b:2",
 		"request-timeout": "1m", "script-timeout": "2s", "max-request-bytes": "1MiB", "max-clients": "7",
-		"max-txn-ops": "9", "quota-bytes": "1GiB",
+		"max-txn-ops": "9", "quota-bytes": "1GiB", "lock-ttl": "5s",
 		"history-bytes": "2MiB", "history-age": "2h", "disk-reserve-bytes": "0", "log-store": "boltdb",
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
 		"log-format": "json", "watch-buffer-bytes": "64KiB", "tracking-table-max-keys": "9",

@@ -60,6 +60,10 @@ func run(args []string, io streams, environ []string) int {
 	if err == nil {
 		return exitOK
 	}
+	var passed exitWith
+	if errors.As(err, &passed) {
+		return passed.code
+	}
 	if !errors.Is(err, errReported) {
 		fmt.Fprintln(io.err, "Error:", err)
 	}
@@ -102,9 +106,11 @@ func newRoot(io streams, environ []string) *cobra.Command {
 		return c.prepare(cmd, environ)
 	}
 	root.AddGroup(&cobra.Group{ID: "node", Title: "The node:"}, &cobra.Group{ID: "keys", Title: "Keys:"},
+		&cobra.Group{ID: "locks", Title: "Leases, locks, elections:"},
 		&cobra.Group{ID: "cluster", Title: "The cluster:"}, &cobra.Group{ID: "tools", Title: "Tools:"})
 	addVerbs(root, "node", newServer(io, environ))
 	addVerbs(root, "keys", newPut(c), newGet(c), newDel(c), newTxn(c), newWatch(c), newHistory(c), newCompact(c))
+	addVerbs(root, "locks", newLease(c), newLock(c), newElect(c))
 	addVerbs(root, "cluster", newEndpoint(c), newMember(c))
 	addVerbs(root, "tools", newBench(c), newVersion(c), newDocs(c))
 	root.SetHelpCommandGroupID("tools")

@@ -142,7 +142,7 @@ func (n *node) serveClients() error {
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
-		MaxTxnOps: int(s.maxTxnOps), ConfigFile: s.configFile,
+		MaxTxnOps: int(s.maxTxnOps), LockTTL: s.lockTTL, ConfigFile: s.configFile,
 		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
 		Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
@@ -217,6 +217,7 @@ func (n *node) stop(ctx context.Context) error {
 func (n *node) close(ctx context.Context) error {
 	var failed []error
 	if n.server != nil {
+		n.dispatcher.Interrupt()
 		if err := n.server.Close(ctx); err != nil {
 			n.log.Warn("connections were cut while their commands ran")
 		}

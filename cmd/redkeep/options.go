@@ -26,6 +26,7 @@ type settings struct {
 	requestTimeout, historyAge      time.Duration
 	scriptTimeout                   time.Duration
 	heartbeatInterval, electionTime time.Duration
+	lockTTL                         time.Duration
 	maxRequestBytes, quotaBytes     int64
 	historyBytes, snapshotBytes     int64
 	diskReserveBytes, maxClients    int64
@@ -81,6 +82,8 @@ var options = []option{
 	{"script-timeout", "5s", "time", groupLimits, "no script of EVAL runs longer",
 		setTime(func(s *settings) *time.Duration { return &s.scriptTimeout }, 10*time.Millisecond,
 			10*time.Minute)},
+	{"lock-ttl", "1m", "time", groupLimits, "how long a lock lives that names neither TTL nor LEASE",
+		setTime(func(s *settings) *time.Duration { return &s.lockTTL }, 100*time.Millisecond, 365*24*time.Hour)},
 	{"max-request-bytes", "8MiB", "size", groupLimits, "largest request a client may send",
 		setSize(func(s *settings) *int64 { return &s.maxRequestBytes }, 64<<10, 32<<20)},
 	{"max-clients", "10000", "number", groupLimits, "connections at a time",

@@ -51,6 +51,8 @@ func (c *client) print(r printable) error {
 	return p.Flush()
 }
 
+func marshalJSON(v any) ([]byte, error) { return json.Marshal(v) }
+
 func writeTable(w io.Writer, t tabular) {
 	head, rows := t.table()
 	tw := table.NewWriter()

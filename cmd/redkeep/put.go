@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/spf13/cobra"
 )
@@ -29,8 +27,8 @@ A value that begins with a dash goes after "--": redkeep put key -- -1`,
 }
 
 func (o *putOptions) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.lease, "lease", "0", "attach the key to this lease (hexadecimal); 0 for none")
 	cmd.Flags().BoolVar(&o.prevKV, "prev-kv", false, "print the key and value it had before")
+	cmd.Flags().StringVar(&o.lease, "lease", "0", "lease ID (in hexadecimal) to attach to the key")
 	cmd.Flags().BoolVar(&o.ignoreValue, "ignore-value", false, "keep the value it has")
 	cmd.Flags().BoolVar(&o.ignoreLease, "ignore-lease", false, "keep the lease it has")
 }
@@ -54,12 +52,12 @@ func (o *putOptions) args(given []string, stdin io.Reader) ([]any, error) {
 		return nil, badArgsf("put command needs 1 argument and input from stdin or 2 arguments")
 	}
 	args := []any{"KV.PUT", given[0], value}
-	id, err := strconv.ParseUint(o.lease, 16, 64)
-	switch {
-	case err != nil:
-		return nil, badArgsf("bad lease ID (%w), expecting ID in Hex", err)
-	case id != 0:
-		args = append(args, "LEASE", fmt.Sprintf("%016x", id))
+	id, err := leaseID(o.lease)
+	if err != nil {
+		return nil, err
+	}
+	if id != hexID(0) {
+		args = append(args, "LEASE", id)
 	}
 	if o.prevKV {
 		args = append(args, "PREV")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -77,6 +78,11 @@ func run(c config) error {
 	}
 	if err := measureWatches(c, procs, t); err != nil {
 		return err
+	}
+	if strings.Contains(leaseEnd, c.only) {
+		if err := measureLeaseEnd(c, procs, t); err != nil {
+			return err
+		}
 	}
 	if c.only == "" {
 		if err := measureSingle(c, procs, t); err != nil {

@@ -59,6 +59,8 @@ var ratios = []ratio{
 	{"SET, 64 clients × 16 pipelined", "redis", 0.5},
 	{"compare-and-set in one request, 64 clients", "etcd", 3},
 	{"read, then compare-and-set, 64 clients", "etcd", 3},
+	{"lease renewals, 64 clients", "etcd", 1.5},
+	{"lock hand-overs, 8 contenders", "etcd", 10},
 }
 
 // verdict is one line of the list of thresholds.
@@ -105,7 +107,7 @@ func (t *table) verdicts() []verdict {
 		add(t.stopped >= 0.95, "SET, 64 clients, beside %d watchers that do not read: %.0f %%, at least 95 %%",
 			stoppedWatches, 100*t.stopped)
 	}
-	for _, name := range []string{"a snapshot", "compaction"} {
+	for _, name := range []string{"a snapshot", "compaction", leaseEnd} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
 			add(worst <= 100*time.Millisecond, "worst SET during %s: %v, at most 100 ms", name,
 				worst.Round(100*time.Microsecond))

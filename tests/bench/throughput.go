@@ -44,6 +44,7 @@ func scenarios(c config) []scenario {
 		{"SET, 64 clients × 16 pipelined", 64, true, false, setSixteen},
 	}
 	all = append(all, txnScenarios...)
+	all = append(all, leaseScenarios...)
 	if c.wide {
 		all = append(all, scenario{"SET, 512 clients", 512, true, true, setOne},
 			scenario{"GET, 512 clients", 512, true, true, getOne})

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// place is what lock and elect hold: a lease of their own and a place in a queue on it.
+//
+// The lease is renewed in the background, through whichever endpoint answers. Waiting has a connection of its
+// own, without a time limit; when it breaks, the next endpoint is asked with the same lease, which finds its
+// place in the queue where it was. An interrupt revokes the lease, and with it the place.
+type place struct {
+	c     *client
+	lease string
+	ttl   time.Duration
+	key   string
+	token int64
+
+	lost context.Context // done when the lease is gone
+	stop func()          // ends the renewals
+	done chan struct{}   // closed when they have ended
+}
+
+// errSessionLost: what was held may be another's now.
+var errSessionLost = errors.New("the lease is lost, and what was held with it")
+
+// openPlace grants a lease and keeps it.
+func (c *client) openPlace(ctx context.Context, ttl time.Duration) (*place, error) {
+	raw, _, err := c.ask(ctx, false, "LEASE.GRANT", ttl.Milliseconds())
+	if err != nil {
+		return nil, err
+	}
+	id, ok := raw.(string)
+	if !ok {
+		return nil, unexpected("lease id")
+	}
+	lost, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p := &place{c: c, lease: id, ttl: ttl, lost: lost, stop: stop, done: make(chan struct{})}
+	go p.keep()
+	return p, nil
+}
+
+// keep renews the lease until stop, or until it is gone: by the node's word, or because it was not renewed
+// for its TTL.
+func (p *place) keep() {
+	defer close(p.done)
+	defer p.stop()
+	tick := time.NewTicker(max(p.ttl/3, 20*time.Millisecond))
+	defer tick.Stop()
+	for sure := time.Now().Add(p.ttl); ; {
+		select {
+		case <-tick.C:
+		case <-p.lost.Done():
+			return
+		}
+		asked := time.Now()
+		_, _, err := p.c.keepAlive(p.lost, p.lease)
+		switch {
+		case err == nil:
+			sure = asked.Add(p.ttl)
+		case isNoLease(err) || time.Now().After(sure):
+			return
+		}
+	}
+}
+
+// close gives everything back. It is called however the verb ends, so it has a context of its own.
+func (p *place) close() {
+	p.stop()
+	<-p.done
+	ctx, cancel := context.WithTimeout(context.Background(), p.c.timeout)
+	defer cancel()
+	_, _, _ = p.c.ask(ctx, false, "LEASE.REVOKE", p.lease) // if it fails, the lease runs out
+}
+
+// wait takes a place in the queue and waits until it holds.
+func (p *place) wait(ctx context.Context, words ...any) error {
+	const year = int64(365 * 24 * time.Hour / time.Millisecond)
+	words = append(words, "LEASE", p.lease, "WAIT", year)
+	for {
+		var tried error
+		for _, endpoint := range p.c.endpoints {
+			reply, err := p.waitAt(ctx, endpoint, words)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case p.lost.Err() != nil:
+				return errSessionLost
+			case err == nil:
+				return p.parse(reply)
+			case !mayTryNext(err, true) || said(err):
+				return err
+			}
+			tried = andThen(tried, err)
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return tried
+		case <-p.lost.Done():
+			return tried
+		}
+	}
+}
+
+// said tells that the node itself refused, for a reason that does not pass.
+func said(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && !mayTryNext(err, false)
+}
+
+// waitAt asks one endpoint, as long as it takes; it ends when the lease is lost.
+func (p *place) waitAt(ctx context.Context, endpoint string, words []any) (reply any, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.lost, cancel)()
+	conn := p.c.connectFor(endpoint, -1)
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if reply, err = conn.Do(ctx, words...).Result(); err != nil {
+		return nil, describe(endpoint, err, nil)
+	}
+	return reply, nil
+}
+
+// parse reads [key, token, lease].
+func (p *place) parse(reply any) error {
+	list, _ := reply.([]any)
+	if len(list) != 3 {
+		return unexpected("place")
+	}
+	p.key, _ = list[0].(string)
+	p.token, _ = list[1].(int64)
+	return nil
+}
+
+// held prints the key and its value as get does.
+func (p *place) held(ctx context.Context) error {
+	return p.c.get(ctx, getOptions{consistency: "l"}, []string{p.key})
+}
+
+// interruptible returns a context that an interrupt or a termination ends.
+func interruptible(ctx context.Context) (context.Context, func()) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+}
+
+func (p *place) tokenText() string { return strconv.FormatInt(p.token, 10) }

@@ -1,0 +1,5 @@
+package commands
+
+import "testing"
+
+func TestLeaseScript(t *testing.T) { runScript(t, "lease") }

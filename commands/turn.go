@@ -1,0 +1,180 @@
+package commands
+
+import (
+	"errors"
+	"time"
+
+	"github.com/redkeep/redkeep/locks"
+	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/raftfsm"
+	"github.com/redkeep/redkeep/resp"
+)
+
+// Waiting for a turn: LOCK.ACQUIRE and ELECTION.CAMPAIGN with WAIT.
+//
+// Idea. The place in the queue is taken by an ordinary request. If it does not hold at once, the connection
+// registers for what happens to that place on this node (locks.Waiters) and waits. The entry that hands over
+// is applied here as on every member, and wakes it: no message is needed, whichever node the client chose.
+// While it waits, the server renews its lease, so a place is not lost by waiting; and Conn.Wait watches the
+// client, so a place does not outlive it.
+//
+// Invariants.
+//  1. Whoever is woken looks into the book, and answers what it says; a wake-up proves nothing.
+//  2. A place is given up when the client vanishes, when its time is over, and when the outcome of entering
+//     is not known. Giving up is submitted behind entering by the same node, so it comes behind it in the
+//     log. One that came to hold just before its time was over is kept, and answered.
+//  3. If giving up fails, because there is no leader, the lease is renewed no more and ends.
+//
+// Rejected: polling; a watch on the predecessor's key, which is the same wake-up by a longer way. Drawback: a
+// connection that waits serves nothing else.
+type turn struct {
+	d       *Dispatcher
+	conn    *resp.Conn
+	join    joining
+	token   mvcc.Revision
+	waiter  *locks.Waiter
+	until   time.Time
+	every   time.Duration // between renewals of the lease
+	renewed time.Time
+}
+
+// mustWait reports whether the command asks to wait; a malformed one goes the usual way to its error.
+func mustWait(c *call) bool {
+	j, err := c.row.join(c)
+	return err == nil && j.wait > 0
+}
+
+// Interrupt ends all waiting for locks: the node is about to close.
+func (d *Dispatcher) Interrupt() {
+	d.leaving.Store(true)
+	d.engine.Waiters().NotifyAll()
+}
+
+// waitForTurn serves the command. It returns false iff the client vanished.
+func (d *Dispatcher) waitForTurn(conn *resp.Conn, s *session) bool {
+	row, began := s.call.row, time.Now()
+	j, err := row.join(&s.call)
+	if err != nil {
+		d.reply(conn, s, row, s.call.args, refused(err), time.Since(began))
+		return true
+	}
+	t := &turn{d: d, conn: conn, join: j, until: began.Add(j.wait)}
+	v, there := t.take()
+	if there {
+		d.reply(conn, s, row, s.call.args, v, time.Since(began))
+	}
+	return there
+}
+
+// do submits one operation and waits for its result; there is false iff the client vanished.
+func (t *turn) do(op mvcc.Op) (r *mvcc.OpResult, err error, there bool) {
+	sub := t.d.engine.NewSubmission()
+	sub.AddTxn(&mvcc.Txn{Then: []mvcc.Op{op}})
+	t.d.engine.Submit(sub)
+	if !t.conn.Wait(sub.Done()) {
+		return nil, nil, false
+	}
+	if err := sub.Err(); err != nil {
+		return nil, err, true
+	}
+	return &sub.Result(0).Ops[0], nil, true
+}
+
+// take enters the queue and waits until the place holds.
+func (t *turn) take() (v resp.Value, there bool) {
+	r, err, there := t.do(t.join.op(0))
+	switch {
+	case !there:
+		t.giveUp()
+		return v, false
+	case err != nil:
+		if errors.Is(err, raftfsm.ErrUncertain) {
+			t.giveUp()
+		}
+		return refused(t.d.writeFate(err, 0)), true
+	case r.Err != nil:
+		return failed(r.Err), true
+	case r.N == 1:
+		return placeReply(r.Record), true
+	}
+	t.token = r.Record.CreateRevision()
+	t.prepare()
+	t.waiter = t.d.engine.Waiters().Join(r.Record.Key())
+	defer t.d.engine.Waiters().Leave(t.waiter)
+	return t.stand()
+}
+
+// prepare decides how often the lease is renewed: three times in its TTL.
+func (t *turn) prepare() {
+	ttl := t.join.ttl
+	if l, ok := t.d.engine.Leases().Get(t.join.lease); ok {
+		ttl = l.TTL
+	}
+	t.every, t.renewed = max(time.Duration(ttl)*time.Millisecond/3, 20*time.Millisecond), time.Now()
+}
+
+// stand waits in the queue.
+func (t *turn) stand() (v resp.Value, there bool) {
+	for {
+		place, holds, ok := t.d.engine.Book().Find(t.join.queue, t.token)
+		now := time.Now()
+		switch {
+		case holds:
+			return placeReply(place), true
+		case !ok:
+			return refused(t.whyGone()), true
+		case t.d.leaving.Load():
+			t.giveUp()
+			return refused(errClosing), true
+		case !now.Before(t.until):
+			return t.timeUp()
+		}
+		if now.Sub(t.renewed) >= t.every {
+			t.renewed = now
+			t.d.engine.AskLeases([]raftfsm.LeaseAsk{{ID: t.join.lease, Renew: true}})
+		}
+		if !t.sleep(min(t.until.Sub(now), t.renewed.Add(t.every).Sub(now))) {
+			t.giveUp()
+			return v, false
+		}
+	}
+}
+
+// sleep waits for a wake-up, or so long.
+func (t *turn) sleep(limit time.Duration) (there bool) {
+	alarm := time.AfterFunc(limit, t.waiter.Poke)
+	defer alarm.Stop()
+	return t.conn.Wait(t.waiter.Wake)
+}
+
+// whyGone tells what became of a place that is not there any more.
+func (t *turn) whyGone() error {
+	if !t.d.engine.Leases().Granted(t.join.lease) {
+		return errNoLease
+	}
+	return errPlaceLost
+}
+
+// timeUp leaves the queue, unless the place has just come to hold.
+func (t *turn) timeUp() (v resp.Value, there bool) {
+	r, err, there := t.do(t.join.leave(t.token, mvcc.FlagTry))
+	switch {
+	case !there:
+		t.giveUp()
+		return v, false
+	case err != nil:
+		return refused(t.d.writeFate(err, 0)), true
+	case r.N == 1:
+		return placeReply(r.Record), true
+	default:
+		return resp.Null(), true
+	}
+}
+
+// giveUp leaves the queue without waiting for it.
+func (t *turn) giveUp() {
+	sub := t.d.engine.NewSubmission()
+	op := t.join.leave(t.token, 0)
+	sub.AddTxn(&mvcc.Txn{Then: []mvcc.Op{op}})
+	t.d.engine.Submit(sub)
+}
