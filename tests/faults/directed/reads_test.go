@@ -56,7 +56,7 @@ func TestLateAnswersDoNotConfirmARead(t *testing.T) {
 	read := begin(t, s, "GET", "k")
 	read.Silent(moment)
 	for _, p := range s.Puppets {
-		p.Release()
+		p.Deliver()
 	}
 	noOldValue(t, read)
 }

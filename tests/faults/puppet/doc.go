@@ -15,7 +15,7 @@
 // cluster/frames.go, raftfsm/codec.go), and shares no code with them: a change of the formats that breaks
 // old peers breaks these tests.
 //
-// Goroutines: per puppet one that accepts, one per connection and one that answers raft's messages; Stage ends
-// and waits for them when the test ends. Locks: one per puppet, for its strings, never held while waiting.
-// The package refuses to be a member: a puppet stores nothing, and promises what the test wants it to.
+// Goroutines: per puppet one that accepts, one per connection and one that answers raft's messages; Stage
+// ends and waits for them when the test ends. Locks: one per puppet, for its strings, never held while
+// waiting. The package refuses to be a member: a puppet stores nothing, and promises what the test wants it to.
 package puppet

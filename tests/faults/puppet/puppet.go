@@ -77,9 +77,15 @@ func (p *Puppet) Held() int {
 
 // Release lets the answers arrive, and holds no more.
 func (p *Puppet) Release() {
+	p.Hold(nil)
+	p.Deliver()
+}
+
+// Deliver lets the answers arrive that are on their way; later ones are held on.
+func (p *Puppet) Deliver() {
 	p.mu.Lock()
 	held := p.mu.held
-	p.mu.held, p.mu.hold = nil, nil
+	p.mu.held = nil
 	p.mu.Unlock()
 	for _, send := range held {
 		send()
@@ -241,15 +247,12 @@ func (p *Puppet) react(rpc raft.RPC) {
 		p.noteTerm(a.Term)
 		rpc.Respond(&raft.RequestVoteResponse{RPCHeader: header, Term: a.Term, Granted: true}, nil)
 	case *raft.AppendEntriesRequest:
+		answer := &raft.AppendEntriesResponse{RPCHeader: header, Term: a.Term, Success: true}
+		answer.LastLog = a.PrevLogEntry + uint64(len(a.Entries))
 		if later := p.noteTerm(a.Term); later > a.Term {
-			rpc.Respond(&raft.AppendEntriesResponse{RPCHeader: header, Term: later}, nil)
-			return
+			*answer = raft.AppendEntriesResponse{RPCHeader: header, Term: later}
 		}
-		p.acknowledge(a, func() {
-			last := a.PrevLogEntry + uint64(len(a.Entries))
-			answer := &raft.AppendEntriesResponse{RPCHeader: header, Term: a.Term, LastLog: last, Success: true}
-			rpc.Respond(answer, nil)
-		})
+		p.acknowledge(a, func() { rpc.Respond(answer, nil) })
 	case *raft.InstallSnapshotRequest:
 		_, _ = io.Copy(io.Discard, rpc.Reader)
 		rpc.Respond(nil, errors.New("a puppet takes no snapshots"))
