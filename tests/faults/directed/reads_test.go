@@ -47,10 +47,11 @@ func TestLateAnswersDoNotConfirmARead(t *testing.T) {
 		t.Fatalf("k = %v", r)
 	}
 	for _, p := range s.Puppets {
-		p.Hold(puppet.Everything)
+		p.Hold(puppet.Heartbeats)
 	}
 	for _, p := range s.Puppets {
 		s.Await("an answer of "+p.Name+" on its way", func() bool { return p.Held() > 0 })
+		p.Hold(puppet.Everything)
 		p.SetTerm(term + 1)
 	}
 	read := begin(t, s, "GET", "k")

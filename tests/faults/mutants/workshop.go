@@ -112,13 +112,13 @@ func (w *workshop) overlay(m mutant) (path string, err error) {
 	return path, errors.Join(err, os.WriteFile(path, list, 0o644))
 }
 
-// compile compiles the packages that a patch changes, and all that stand on them.
+// compile compiles the packages that a patch changes, and those that stand on them.
 func (w *workshop) compile(m mutant) error {
 	overlay, err := w.overlay(m)
 	if err != nil {
 		return err
 	}
-	return w.run(w.root, "go", "build", "-overlay", overlay, "./commands/...", "./cluster/...")
+	return w.run(w.root, "go", "build", "-overlay", overlay, "-tags", node.FaultTag, "./commands", "./cluster")
 }
 
 // build makes a binary with the defect, which obeys fault commands.

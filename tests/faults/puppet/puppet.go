@@ -57,7 +57,8 @@ func (p *Puppet) Mute(on bool) {
 	p.mu.mute = on
 }
 
-// Everything and HasEntries are what Hold may hold.
+// Heartbeats, Everything and HasEntries are what Hold may hold.
+func Heartbeats(a *raft.AppendEntriesRequest) bool { return len(a.Entries) == 0 && a.PrevLogEntry == 0 }
 func Everything(*raft.AppendEntriesRequest) bool   { return true }
 func HasEntries(a *raft.AppendEntriesRequest) bool { return len(a.Entries) > 0 }
 
@@ -78,18 +79,18 @@ func (p *Puppet) Held() int {
 // Release lets the answers arrive, and holds no more.
 func (p *Puppet) Release() {
 	p.Hold(nil)
-	p.Deliver()
+	for p.Held() > 0 {
+		p.Deliver()
+	}
 }
 
-// Deliver lets the answers arrive that are on their way; later ones are held on.
+// Deliver lets the oldest of the held answers arrive. REQUIRES: one is held.
 func (p *Puppet) Deliver() {
 	p.mu.Lock()
-	held := p.mu.held
-	p.mu.held = nil
+	send := p.mu.held[0]
+	p.mu.held = p.mu.held[1:]
 	p.mu.Unlock()
-	for _, send := range held {
-		send()
-	}
+	send()
 }
 
 // Next waits for the next batch that the real node hands to this puppet as the leader.
