@@ -16,6 +16,6 @@
 // old peers breaks these tests.
 //
 // Goroutines: per puppet one that accepts, one per connection and one that answers raft's messages; Stage
-// ends and waits for them when the test ends. Locks: one per puppet, for its strings, never held while
-// waiting. The package refuses to be a member: a puppet stores nothing, and promises what the test wants it to.
+// ends and waits for them when the test ends. Locks: one per puppet, for its strings, not held while waiting.
+// The package refuses to be a member: a puppet stores nothing, and promises what the test wants it to.
 package puppet
