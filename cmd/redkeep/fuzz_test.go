@@ -13,10 +13,11 @@ func FuzzConfigFile(f *testing.F) {
 		f.Add(o.name + ": " + o.def)
 	}
 	for _, text := range []string{
-		"", "name: n1\nquota-bytes: 4GiB\n", "name: [a, b]", "name: {a: b}", "name:\n", "- name", "name: 1\nname: 2",
-		"nmae: x", "max-clients: 1e3", "max-clients: 0x10", "name: !!binary aGk=", "name: &a x\nhttp-addr: *a",
-		"a: &a [*a]", "initial-cluster: [n1=a:1, n2=b:2]\nname: n1", "history-age: 1h\n---\nname: y", "\xff\xfe", "\t",
-		"name: \"\\x00\"", "? name", "config: other.yaml", "client-addr: ':6379'", "request-timeout: 99999999h",
+		"", "name: n1\nquota-bytes: 4GiB\n", "name: [a, b]", "name: {a: b}", "name:\n", "- name",
+		"name: 1\nname: 2", "nmae: x", "max-clients: 1e3", "max-clients: 0x10", "name: !!binary aGk=",
+		"name: &a x\nhttp-addr: *a", "a: &a [*a]", "initial-cluster: [n1=a:1, n2=b:2]\nname: n1",
+		"history-age: 1h\n---\nname: y", "\xff\xfe", "\t", "name: \"\\x00\"", "? name", "config: other.yaml",
+		"client-addr: ':6379'", "request-timeout: 99999999h",
 	} {
 		f.Add(text)
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redkeep/redkeep/tests/internal/node"
 	"github.com/redkeep/redkeep/tests/internal/wire"
@@ -146,5 +147,38 @@ func TestRemainsOfATornWriteAreWiped(t *testing.T) {
 			has(t, n, fmt.Sprint("after", j), "v")
 		}
 		n.Kill9()
+	}
+}
+
+// A leader whose disk hangs gives way, though it is alive and answers: the others go on within seconds, and
+// what it had taken meanwhile is not acknowledged.
+func TestAHungDiskCostsTheLeadership(t *testing.T) {
+	c := node.Start(t, node.Options{Nodes: 3, Faults: true})
+	old := c.Leader()
+	do(t, old, "SET", "k", "before")
+	old.Fault("disk hang")
+	stuck := wire.Begin(t, old.ClientAddr, "SET", "stuck", "v")
+	others := c.Followers()
+	node.Eventually(t, 20*time.Second, "another leader takes a write", func() error {
+		r, err := wire.Once(others[0].ClientAddr, 2*time.Second, "SET", "k", "after")
+		if err == nil && r.Text != "OK" {
+			err = errors.New(r.Text)
+		}
+		return err
+	})
+	if next := c.Leader(); next == old {
+		t.Error("the node with the hung disk leads on")
+	}
+	old.Fault("disk heal")
+	node.Eventually(t, 20*time.Second, "the healed node catches up", func() error {
+		if r, err := wire.Once(old.ClientAddr, 2*time.Second, "GET", "k"); err != nil || r.Text != "after" {
+			return errors.Join(err, fmt.Errorf("k = %v", r))
+		}
+		return nil
+	})
+	r, value := stuck.Wait(), do(t, old, "GET", "stuck")
+	refused := r.IsErr() && !strings.HasPrefix(r.Text, "UNCERTAIN ")
+	if done := !value.Null; refused && done || !r.IsErr() && !done {
+		t.Errorf("the write that hung was answered %v, and its key is %v", r, value)
 	}
 }
