@@ -88,7 +88,7 @@ func TestAForwardedWriteIsAnsweredWhenItIsVisible(t *testing.T) {
 
 // A client that was told UNCERTAIN decides itself whether to repeat; the node does not do it behind its back.
 func TestAnUncertainWriteIsNotRepeated(t *testing.T) {
-	s := puppet.Set(t, "--request-timeout", "1s")
+	s := puppet.Set(t, "--request-timeout", "3s")
 	a, b := s.Puppets[0], s.Puppets[1]
 	s.Log.Introduce(a, 2)
 	lost := begin(t, s, "INCR", "n")
@@ -135,13 +135,13 @@ func TestWritesKeepTheirOrderAcrossALeaderChange(t *testing.T) {
 // A batch carries writes of several connections. When one of them has waited too long, and the batch is
 // applied after all, each of the others gets its own reply.
 func TestRepliesAreNotCrossedWhenOneWriteTimesOut(t *testing.T) {
-	s := puppet.Set(t, "--request-timeout", "2s")
+	s := puppet.Set(t, "--request-timeout", "4s")
 	a := s.Puppets[0]
 	s.Log.Introduce(a, 2)
 	before := begin(t, s, "SET", "x", "1")
 	first := a.Next()
 	early := begin(t, s, "INCRBY", "a", "100") // waits: the first batch has not been stored
-	early.Silent(time.Second)
+	early.Silent(2 * time.Second)
 	later := begin(t, s, "INCRBY", "b", "5")
 	later.Silent(100 * time.Millisecond)
 	s.Log.Append(a, 2, true, first)

@@ -19,7 +19,7 @@ import (
 var quiet = hclog.NewNullLogger()
 
 // Stage is a cluster of three with one real node. Elections do not come by themselves within a test: a member
-// that hears nothing of its leader waits for ten seconds.
+// that hears nothing of its leader waits for half a minute.
 type Stage struct {
 	Real    *node.Node
 	Puppets []*Puppet // two voters; more are strangers until the log makes them members
@@ -38,7 +38,7 @@ func Set(t testing.TB, flags ...string) *Stage { return SetWith(t, 0, flags...) 
 func SetWith(t testing.TB, strangers int, flags ...string) *Stage {
 	t.Helper()
 	s := &Stage{t: t}
-	flags = append([]string{"--heartbeat-interval", "1s"}, flags...)
+	flags = append([]string{"--heartbeat-interval", "3s"}, flags...)
 	s.Real = node.New(t, node.Options{Faults: true, Flags: flags}).Nodes[0]
 	members := []string{s.Real.Name + "=" + s.Real.PeerAddr}
 	for i := range voters - 1 + strangers {
@@ -102,13 +102,13 @@ func (s *Stage) Campaign() {
 // Term returns the real node's term.
 func (s *Stage) Term() (term uint64) {
 	s.t.Helper()
-	st, err := s.Real.Status()
-	if err == nil {
-		_, err = fmt.Sscan(st["term"], &term)
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	s.Await("the real node says its term", func() bool {
+		st, err := s.Real.Status()
+		if err == nil {
+			_, err = fmt.Sscan(st["term"], &term)
+		}
+		return err == nil
+	})
 	return term
 }
 
