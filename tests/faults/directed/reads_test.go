@@ -29,8 +29,8 @@ func begin(t *testing.T, s *puppet.Stage, args ...string) *wire.Pending {
 	return wire.Begin(t, s.Real.ClientAddr, args...)
 }
 
-// noOldValue demands that a read shows no value that was overwritten before it began. An error is fine, and so
-// is silence.
+// noOldValue demands that a read shows no value that was overwritten before it began. An error is fine, and
+// so is silence.
 func noOldValue(t *testing.T, read *wire.Pending) {
 	t.Helper()
 	if r, err := read.Within(2 * time.Second); err == nil && !r.IsErr() {

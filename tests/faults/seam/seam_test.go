@@ -243,6 +243,20 @@ func TestUnknownFaultsAreRefused(t *testing.T) {
 	set(t, n, "a", "1")
 }
 
+// What each kind of step loses is tested where the steps are, with the tag.
+func TestFaultDiskItself(t *testing.T) {
+	root, err := node.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "test", "-tags", node.FaultTag, "-run", "^TestFaultDisk$", "-v", "./cluster")
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestFaultDisk ") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
 // A binary that people run must not be able to do any of this.
 func TestNormalBinaryHasNoTrace(t *testing.T) {
 	root, err := node.Root()
