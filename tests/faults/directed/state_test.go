@@ -71,11 +71,14 @@ func TestASnapshotHoldsWhatItSays(t *testing.T) {
 			}
 		}
 	}
-	n.Restart()
-	has(t, n, "n", fmt.Sprint(rounds))
-	for i := range rounds {
-		key := fmt.Sprint("k", i)
-		has(t, n, key, strings.Repeat("x", pad)+key)
+	for _, end := range []func(){n.Kill9, func() { n.LosePower(false) }} {
+		end()
+		n.Start()
+		has(t, n, "n", fmt.Sprint(rounds))
+		for i := range rounds {
+			key := fmt.Sprint("k", i)
+			has(t, n, key, strings.Repeat("x", pad)+key)
+		}
 	}
 }
 
