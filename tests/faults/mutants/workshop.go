@@ -161,7 +161,7 @@ func (w *workshop) hunt(m mutant, binary string) (said string, err error) {
 		return "", fmt.Errorf("%w: %s did not end as a failure\n%s", errNoCatch, name, out)
 	}
 	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "_test.go:") {
+		if strings.Contains(line, ".go:") {
 			return strings.TrimSpace(line), nil
 		}
 	}
