@@ -9,6 +9,7 @@
 //	logStore   the stack raft writes to: clock, fatal switch, byte-bounded cache, WAL or bbolt
 //	transport  hashicorp's NetworkTransport with four corrections and Nudge
 //	peerMux    the one listening port: 'R' connections go to raft, 'P' connections to the peer protocol
+//	disk.go    every step that makes something durable; with the build tag "faults", faultdisk.go instead
 //	link       one outgoing connection of the peer protocol, dialled on demand
 //
 // Goroutines and who waits for them. raft's own end with raft.Shutdown. peerMux owns the accept loop and

@@ -196,7 +196,7 @@ func TestLockChanges(t *testing.T) {
 				Type, Lease string
 				Revision    int64
 			}
-			if err := json.Unmarshal([]byte(m.Payload), &c); err != nil || m.Channel != "lock:l" {
+			if err := json.Unmarshal([]byte(m.Payload), &c); err != nil || m.Channel != "lock:m" {
 				t.Errorf("%q on %q: %v", m.Payload, m.Channel, err)
 			}
 			all = append(all, fmt.Sprint(c.Type, " ", c.Lease[15:], " ", c.Revision))

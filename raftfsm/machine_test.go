@@ -24,7 +24,7 @@ type lone struct {
 	own   *batch // what the next entry answers
 }
 
-func newLone(t *testing.T) *lone {
+func newLone(t testing.TB) *lone {
 	l := newUnclosed()
 	t.Cleanup(func() { l.store.Close() })
 	return l
@@ -166,7 +166,7 @@ func (s *fileSink) Cancel() error { s.canceled = true; return nil }
 func (*fileSink) Close() error    { return nil }
 
 // filled returns a machine with overwritten, deleted, expired and compacted keys, and members.
-func filled(t *testing.T, writes int) *lone {
+func filled(t testing.TB, writes int) *lone {
 	l := newLone(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range writes {
@@ -188,7 +188,7 @@ func filled(t *testing.T, writes int) *lone {
 	return l
 }
 
-func persisted(t *testing.T, l *lone) []byte {
+func persisted(t testing.TB, l *lone) []byte {
 	snap, err := l.Snapshot()
 	if err != nil {
 		t.Fatal(err)

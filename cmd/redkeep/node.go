@@ -99,7 +99,7 @@ func (n *node) openEngine() error {
 	engine := raftfsm.New(raftfsm.Config{
 		RequestTimeout: s.requestTimeout, MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes,
 		HistoryBytes: s.historyBytes, HistoryAge: s.historyAge, DiskReserveBytes: n.diskReserve(),
-		ClientAddr: s.advertiseClient, Name: s.name, Logger: n.log,
+		ClientAddr: s.advertiseClient, Name: s.name, Logger: n.log, Clock: wallClock,
 	})
 	n.meter.watch(engine.Stats())
 	raft, err := cluster.Open(cluster.Config{
@@ -144,6 +144,7 @@ func (n *node) serveClients() error {
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
 		MaxTxnOps: int(s.maxTxnOps), LockTTL: s.lockTTL, ConfigFile: s.configFile,
 		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
+		Clock:    wallClock,
 		Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
 	notify, _ := pubsub.ParseNotify(s.notifyEvents) // checked with the settings

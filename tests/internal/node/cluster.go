@@ -15,6 +15,7 @@ type Options struct {
 	Flags  []string             // for every node
 	Each   func(i int) []string // more flags per node, may be nil
 	Binary string               // "" means the tree's own
+	Faults bool                 // a binary that obeys Node.Fault
 }
 
 // Cluster is a set of nodes with the same --initial-cluster. It belongs to one goroutine at a time.
@@ -26,7 +27,9 @@ type Cluster struct {
 // New prepares a cluster and starts nothing.
 func New(t testing.TB, o Options) *Cluster {
 	t.Helper()
-	if o.Binary == "" {
+	if o.Binary == "" && o.Faults {
+		o.Binary = FaultBinary(t)
+	} else if o.Binary == "" {
 		o.Binary = Binary(t)
 	}
 	c := &Cluster{t: t}
@@ -36,6 +39,9 @@ func New(t testing.TB, o Options) *Cluster {
 		n.Flags = append(n.Flags, o.Flags...)
 		if o.Each != nil {
 			n.Flags = append(n.Flags, o.Each(i)...)
+		}
+		if o.Faults {
+			n.openFaults()
 		}
 		peers = append(peers, n.Name+"="+n.PeerAddr)
 		c.Nodes = append(c.Nodes, n)
