@@ -15,6 +15,7 @@ type Options struct {
 	Flags  []string             // for every node
 	Each   func(i int) []string // more flags per node, may be nil
 	Binary string               // "" means the tree's own
+	Place  func(i int, n *Node) // moves a node to addresses and folders of its own, may be nil
 }
 
 // Cluster is a set of nodes with the same --initial-cluster. It belongs to one goroutine at a time.
@@ -36,6 +37,9 @@ func New(t testing.TB, o Options) *Cluster {
 		n.Flags = append(n.Flags, o.Flags...)
 		if o.Each != nil {
 			n.Flags = append(n.Flags, o.Each(i)...)
+		}
+		if o.Place != nil {
+			o.Place(i, n)
 		}
 		peers = append(peers, n.Name+"="+n.PeerAddr)
 		c.Nodes = append(c.Nodes, n)

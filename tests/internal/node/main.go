@@ -27,17 +27,31 @@ var registry struct {
 	}
 }
 
-var runDir string
+var (
+	runDir     string
+	buildFlags []string // for the binary under test
+)
 
 // Main runs the tests of a package inside one temporary folder, which is gone afterwards, on Ctrl-C too.
 func Main(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "redkeep-tests-")
-	if err != nil {
+	if err := makeRunDir(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	return runAll(m)
+}
+
+func makeRunDir() error {
+	dir, err := os.MkdirTemp("", "redkeep-tests-")
+	if err != nil {
+		return err
+	}
 	runDir = dir
-	os.Setenv("TMPDIR", dir)
+	return os.Setenv("TMPDIR", dir)
+}
+
+// runAll runs the tests and undoes what they have left, on a signal too.
+func runAll(m *testing.M) int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
@@ -92,7 +106,7 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	out := filepath.Join(runDir, "redkeep")
-	args := []string{"build", "-o", out}
+	args := append([]string{"build", "-o", out}, buildFlags...)
 	if os.Getenv(RaceEnv) != "" {
 		args = append(args, "-race")
 	}

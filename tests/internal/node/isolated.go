@@ -1,0 +1,62 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/redkeep/redkeep/tests/internal/network"
+)
+
+// diskBytes bounds what a whole isolated run may store; only what is used takes memory.
+const diskBytes = 8 << 30
+
+// MainIsolated is Main inside namespaces of the run's own, with its temporary folder on a file system that
+// exists only there. The binary under test is built with the tag "faults", outside, where modules can be had.
+// Where namespaces cannot be made the run fails in CI, and on a developer's machine says that it did nothing.
+func MainIsolated(m *testing.M) int {
+	if network.Inside() {
+		return insideMain(m)
+	}
+	if err := network.Able(); err != nil {
+		fmt.Fprintln(os.Stderr, "SKIPPED, nothing was tested: cannot make", err)
+		if os.Getenv("CI") != "" {
+			return 1
+		}
+		return 0
+	}
+	if err := makeRunDir(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(runDir)
+	buildFlags = []string{"-tags", "faults"}
+	path, err := built()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code, err := network.Isolate(BinaryEnv+"="+path, runDirEnv+"="+runDir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return code
+}
+
+// runDirEnv tells the isolated process which folder it may mount its own file system in.
+const runDirEnv = "RKTEST_RUN_DIR"
+
+func insideMain(m *testing.M) int {
+	dir := filepath.Join(os.Getenv(runDirEnv), "disk")
+	err := network.Settle()
+	if err == nil {
+		err = network.MountTmpfs(dir, diskBytes)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	os.Setenv("TMPDIR", dir) // the folder itself belongs to the process outside
+	return runAll(m)
+}
