@@ -59,7 +59,7 @@ func (b *boltLog) StoreLogs(logs []*raft.Log) error {
 		sealed[i].Extensions = binary.LittleEndian.AppendUint32(nil, entrySum(l))
 		list[i] = &sealed[i]
 	}
-	return b.BoltStore.StoreLogs(list)
+	return settle(func() error { return b.BoltStore.StoreLogs(list) })
 }
 
 func (b *boltLog) StoreLog(l *raft.Log) error { return b.StoreLogs([]*raft.Log{l}) }
@@ -99,11 +99,12 @@ func (b *boltLog) DeleteRange(from, to uint64) error {
 	}
 	from, to = max(from, first), min(to, last)
 	for from == first && to < last && to-from >= boltDeleteSlice {
-		if err := b.BoltStore.DeleteRange(from, from+boltDeleteSlice-1); err != nil {
+		slice := func() error { return b.BoltStore.DeleteRange(from, from+boltDeleteSlice-1) }
+		if err := settle(slice); err != nil {
 			return err
 		}
 		from += boltDeleteSlice
 		first = from
 	}
-	return b.BoltStore.DeleteRange(from, to)
+	return settle(func() error { return b.BoltStore.DeleteRange(from, to) })
 }

@@ -250,7 +250,7 @@ func (d *dataDir) saveMeta() error {
 	if err := writeSynced(tmp, append(raw, '\n')); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, d.file(metaFile)); err != nil {
+	if err := rename(tmp, d.file(metaFile)); err != nil {
 		return err
 	}
 	d.exists = true
@@ -262,8 +262,8 @@ func writeSynced(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
+	_, err = write(f, content)
+	return errors.Join(err, syncFile(f), f.Close())
 }
 
 func syncDir(path string) error {
@@ -271,7 +271,7 @@ func syncDir(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(syncFile(f), f.Close())
 }
 
 // cleanSnapshots removes what a crash left half-written; raft's store never does.

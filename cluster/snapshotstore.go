@@ -157,12 +157,12 @@ func (s *pacedSink) Write(b []byte) (n int, err error) {
 	}
 	if s.size += n; s.size >= paceBytes {
 		s.size = 0
-		err = syncContent(s.file)
+		err = syncData(s.file)
 	}
 	return n, err
 }
 
-func (s *pacedSink) Close() error  { return errors.Join(s.SnapshotSink.Close(), s.letGo()) }
+func (s *pacedSink) Close() error  { return errors.Join(settle(s.SnapshotSink.Close), s.letGo()) }
 func (s *pacedSink) Cancel() error { return errors.Join(s.SnapshotSink.Cancel(), s.letGo()) }
 
 // letGo may be called twice: raft closes a sink that the state machine has closed.

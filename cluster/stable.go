@@ -70,7 +70,7 @@ func (s *stableStore) Set(k, v []byte) error {
 		return ErrStoreFailed
 	}
 	sealed := binary.LittleEndian.AppendUint32(v[:len(v):len(v)], crc32.Checksum(v, castagnoli))
-	if err := s.BoltStore.Set(k, sealed); err != nil {
+	if err := settle(func() error { return s.BoltStore.Set(k, sealed) }); err != nil {
 		return s.fatal.trip(fmt.Errorf("stable store %s: %w", s.path, err))
 	}
 	return nil

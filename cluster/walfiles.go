@@ -87,7 +87,7 @@ func (m *segmentList) CommitState(s types.PersistentState) error {
 	if err := writeSynced(tmp, append([]byte(listSum(list)+"\n"), list...)); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, m.path()); err != nil {
+	if err := rename(tmp, m.path()); err != nil {
 		return err
 	}
 	return syncDir(m.dir)
@@ -226,10 +226,10 @@ func (c *walCheck) repair(meta *segmentList, state types.PersistentState, segmen
 }
 
 func overwrite(path string, at int64, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(b, at)
-	return errors.Join(err, f.Sync(), f.Close())
+	_, err = writeAt(f, b, at)
+	return errors.Join(err, syncFile(f), f.Close())
 }

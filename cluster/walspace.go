@@ -90,10 +90,10 @@ func fillSpare(path string, size int64, stop <-chan struct{}) (err error) {
 			return nil
 		default:
 		}
-		if _, err := f.Write(zeros[:min(spareStep, size-at)]); err != nil {
+		if _, err := write(f, zeros[:min(spareStep, size-at)]); err != nil {
 			return err
 		}
-		if err := f.Sync(); err != nil {
+		if err := syncFile(f); err != nil {
 			return err
 		}
 	}
@@ -105,12 +105,12 @@ func (s *segmentSpace) Create(dir, name string, size uint64) (types.WritableFile
 	defer wake(s.want)
 	target := filepath.Join(dir, name)
 	if info, err := os.Stat(s.path); err != nil || info.Size() != int64(size) {
-		return s.FS.Create(dir, name, size)
+		return s.reserve(dir, name, size)
 	}
 	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(fs.ErrExist, err)
 	}
-	if err := os.Rename(s.path, target); err != nil {
+	if err := rename(s.path, target); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(target, os.O_RDWR, 0)
@@ -118,6 +118,16 @@ func (s *segmentSpace) Create(dir, name string, size uint64) (types.WritableFile
 		return nil, err
 	}
 	return &segmentFile{File: f, dir: dir}, nil
+}
+
+// reserve makes a segment as raft-wal does, but for the way it is synced.
+func (s *segmentSpace) reserve(dir, name string, size uint64) (types.WritableFile, error) {
+	f, err := s.FS.Create(dir, name, size)
+	if err != nil {
+		return nil, err
+	}
+	named(filepath.Join(dir, name))
+	return &segmentFile{File: &f.(*walfs.File).File, dir: dir}, nil
 }
 
 // OpenWriter opens the segment that was being written when the last run ended.
@@ -137,12 +147,15 @@ type segmentFile struct {
 	named atomic.Bool // its name is durable
 }
 
+// WriteAt goes through the disk floor.
+func (f *segmentFile) WriteAt(b []byte, at int64) (int, error) { return writeAt(f.File, b, at) }
+
 // Sync makes the content durable, and the first time the file's name.
 func (f *segmentFile) Sync() error {
 	if f.named.Load() {
-		return syncContent(f.File)
+		return syncData(f.File)
 	}
-	if err := errors.Join(f.File.Sync(), syncDir(f.dir)); err != nil {
+	if err := errors.Join(syncFile(f.File), syncDir(f.dir)); err != nil {
 		return err
 	}
 	f.named.Store(true)

@@ -96,7 +96,7 @@ func (n *node) openEngine() error {
 	engine := raftfsm.New(raftfsm.Config{
 		RequestTimeout: s.requestTimeout, MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes,
 		HistoryBytes: s.historyBytes, HistoryAge: s.historyAge, DiskReserveBytes: n.diskReserve(),
-		ClientAddr: s.advertiseClient, Name: s.name, Logger: n.log,
+		ClientAddr: s.advertiseClient, Name: s.name, Logger: n.log, Clock: wallClock,
 	})
 	n.meter.watch(engine.Stats())
 	raft, err := cluster.Open(cluster.Config{
@@ -139,7 +139,7 @@ func (n *node) serveClients() error {
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
-		ConfigFile: s.configFile,
+		ConfigFile: s.configFile, Clock: wallClock,
 	})
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),

@@ -104,6 +104,11 @@ func runServer(ctx context.Context, s settings, io streams) error {
 	defer tuner.stop()
 	stop, ignore := stopSignals()
 	defer ignore()
+	endFaults, err := listenForFaults(log)
+	if err != nil {
+		return err
+	}
+	defer endFaults()
 	n, err := startNode(s, log)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ type Options struct {
 	Each   func(i int) []string // more flags per node, may be nil
 	Binary string               // "" means the tree's own
 	Place  func(i int, n *Node) // moves a node to addresses and folders of its own, may be nil
+	Faults bool                 // a binary that obeys Node.Fault
 }
 
 // Cluster is a set of nodes with the same --initial-cluster. It belongs to one goroutine at a time.
@@ -27,7 +28,9 @@ type Cluster struct {
 // New prepares a cluster and starts nothing.
 func New(t testing.TB, o Options) *Cluster {
 	t.Helper()
-	if o.Binary == "" {
+	if o.Binary == "" && o.Faults {
+		o.Binary = FaultBinary(t)
+	} else if o.Binary == "" {
 		o.Binary = Binary(t)
 	}
 	c := &Cluster{t: t}
@@ -40,6 +43,9 @@ func New(t testing.TB, o Options) *Cluster {
 		}
 		if o.Place != nil {
 			o.Place(i, n)
+		}
+		if o.Faults {
+			n.openFaults()
 		}
 		peers = append(peers, n.Name+"="+n.PeerAddr)
 		c.Nodes = append(c.Nodes, n)

@@ -13,7 +13,7 @@ import (
 const diskBytes = 8 << 30
 
 // MainIsolated is Main inside namespaces of the run's own, with its temporary folder on a file system that
-// exists only there. The binary under test is built with the tag "faults", outside, where modules can be had.
+// exists only there. The binary under test is built with FaultTag, outside, where modules can be had.
 // Where namespaces cannot be made the run fails in CI, and on a developer's machine says that it did nothing.
 func MainIsolated(m *testing.M) int {
 	if network.Inside() {
@@ -31,8 +31,7 @@ func MainIsolated(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(runDir)
-	buildFlags = []string{"-tags", "faults"}
-	path, err := built()
+	path, err := builtWithFaults()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -57,6 +56,7 @@ func insideMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	os.Setenv("TMPDIR", dir) // the folder itself belongs to the process outside
+	runDir = dir // the mount point itself belongs to the process outside
+	os.Setenv("TMPDIR", dir)
 	return runAll(m)
 }

@@ -27,10 +27,7 @@ var registry struct {
 	}
 }
 
-var (
-	runDir     string
-	buildFlags []string // for the binary under test
-)
+var runDir string
 
 // Main runs the tests of a package inside one temporary folder, which is gone afterwards, on Ctrl-C too.
 func Main(m *testing.M) int {
@@ -105,18 +102,21 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out := filepath.Join(runDir, "redkeep")
-	args := append([]string{"build", "-o", out}, buildFlags...)
+	return build(root, filepath.Join(runDir, "redkeep"))
+})
+
+func build(root, out string, flags ...string) (string, error) {
+	args := append([]string{"build", "-o", out}, flags...)
 	if os.Getenv(RaceEnv) != "" {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, "./cmd/redkeep")...)
 	cmd.Dir = root
 	if msg, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./cmd/redkeep: %w\n%s", err, msg)
+		return "", fmt.Errorf("go build %v ./cmd/redkeep: %w\n%s", flags, err, msg)
 	}
 	return out, nil
-})
+}
 
 // Binary returns the path of the redkeep binary under test, building it at the first call of this run.
 func Binary(t testing.TB) string {

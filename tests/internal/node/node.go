@@ -35,6 +35,7 @@ type Node struct {
 	t       testing.TB
 	initial string // --initial-cluster
 	binary  string
+	faults  string // socket that takes faults; "" without
 	starts  int
 	expect  bool // true while the process is meant to run
 }
