@@ -81,3 +81,6 @@ func MountTmpfs(dir string, bytes int64) error {
 	}
 	return unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes))
 }
+
+// Unmount undoes MountTmpfs, files in use or not.
+func Unmount(dir string) error { return unix.Unmount(dir, unix.MNT_DETACH) }
