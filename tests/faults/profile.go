@@ -18,31 +18,31 @@ type Profile struct {
 // profiles are the runs of a normal pass.
 var profiles = []*Profile{
 	{
-		Name: "crash", Nodes: 3, Rounds: 12, Second: 30,
+		Name: "crash", Nodes: 3, Rounds: 22, Second: 30,
 		Faults: `kill leader, kill follower, kill majority, kill all, power loss, power loss of all, pause leader,
 			pause follower, pause leader and kill the next, restart leader, restart follower`,
 		Clients: 3, Pace: 6 * time.Millisecond,
 	},
 	{
-		Name: "network", Nodes: 3, Rounds: 15, Second: 30,
+		Name: "network", Nodes: 3, Rounds: 24, Second: 30,
 		Faults: `isolate leader, isolate follower, mute leader, deafen leader, mute follower, deafen follower,
 			vanish leader, split in two, majority ring, cut one pair, cut one direction, cut all, slow links,
 			lossy links, slow and lossy node`,
 		Clients: 3, Pace: 6 * time.Millisecond,
 	},
 	{
-		Name: "storage", Nodes: 3, Rounds: 11, Second: 30, Flags: "--snapshot-bytes 256KiB",
+		Name: "storage", Nodes: 3, Rounds: 22, Second: 30, Flags: "--snapshot-bytes 256KiB",
 		Faults: `disk full, disk nearly full, disk of the leader hangs, disk of a follower hangs, disk slow, sync fails,
 			compact, lag behind a snapshot, power loss, kill leader, isolate leader`,
 		Clients: 3, Pace: 6 * time.Millisecond,
 	},
 	{
-		Name: "clock", Nodes: 3, Rounds: 5, Second: 50, Flags: "--snapshot-bytes 256KiB",
+		Name: "clock", Nodes: 3, Rounds: 10, Second: 50, Flags: "--snapshot-bytes 256KiB",
 		Faults:  "clock of the leader jumps, all clocks jump, restart leader, kill leader, compact",
 		Clients: 3, Pace: 6 * time.Millisecond,
 	},
 	{
-		Name: "five", Nodes: 5, Rounds: 5, Second: 50,
+		Name: "five", Nodes: 5, Rounds: 10, Second: 50,
 		Faults:  "majority ring, split in two, kill majority, pause leader, cut one direction",
 		Clients: 2, Pace: 8 * time.Millisecond,
 	},

@@ -112,6 +112,9 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 	if res.struck == 0 {
 		say("no fault struck")
 	}
+	if res.injected["lag behind a snapshot"] > 0 && res.snapshots == 0 {
+		say("no snapshot was installed")
+	}
 	if res.local < minLocal || res.marks == 0 || res.revisions == 0 || res.versions == 0 {
 		say("%d local reads, %d writes looked up, %d revisions, %d versions", res.local, res.marks, res.revisions,
 			res.versions)

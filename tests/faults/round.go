@@ -91,7 +91,7 @@ func (w *world) play(number int, r *round, res *result) {
 	w.run.meter.end()
 	res.worstGap = max(res.worstGap, gap)
 	res.touched += w.net.Touched() - touched
-	res.snapshots += w.installs()
+	w.countInstalls()
 	w.t.Logf("round %2d: %s: %s; ended after %v, writes again %v later", number+1, r, strings.Join(w.notes, ", "),
 		mended.Round(time.Millisecond), gap.Round(time.Millisecond))
 }
@@ -124,14 +124,11 @@ func hold(d time.Duration) {
 	<-timer.C
 }
 
-// installs counts the snapshots taken from a leader by the processes that this round has started.
-func (w *world) installs() (n int) {
-	for _, x := range w.cluster.Nodes {
-		if w.held[x] {
-			n += installed(x)
-		}
+// countInstalls notes how many snapshots each process has taken from a leader by now.
+func (w *world) countInstalls() {
+	for _, n := range w.cluster.Nodes {
+		w.installs[n.Proc] = max(w.installs[n.Proc], installed(n))
 	}
-	return n
 }
 
 // replay is the command that makes the same run again.

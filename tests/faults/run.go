@@ -112,6 +112,11 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 func (r *run) settle(t testing.TB, w *world, res *result) {
 	t.Helper()
 	w.cluster.WaitSame()
+	w.countInstalls()
+	for _, count := range w.installs {
+		res.snapshots += count
+	}
+	clear(w.installs)
 	for _, n := range w.cluster.Nodes {
 		r.readAll(n)
 	}

@@ -19,13 +19,14 @@ const diskBytes = 192 << 20
 
 // world is everything that a fault can touch. It belongs to the goroutine that injects.
 type world struct {
-	t       testing.TB
-	cluster *node.Cluster
-	net     *network.Network
-	run     *run
-	rng     *rand.Rand // of the fault that strikes now; drawn from the seed alone
-	held    map[*node.Node]bool
-	notes   []string // what the faults of this round did, for its line in the log
+	t        testing.TB
+	cluster  *node.Cluster
+	net      *network.Network
+	run      *run
+	rng      *rand.Rand // of the fault that strikes now; drawn from the seed alone
+	held     map[*node.Node]bool
+	installs map[*node.Process]int // snapshots that each process has taken from a leader
+	notes    []string              // what the faults of this round did, for its line in the log
 }
 
 // newWorld starts a cluster with a machine and a disk of its own for each node.
@@ -35,7 +36,7 @@ func newWorld(t testing.TB, p *Profile) *world {
 		t.Fatalf("a network of %d machines: %v", p.Nodes, err)
 	}
 	t.Cleanup(net.Close)
-	w := &world{t: t, net: net, held: map[*node.Node]bool{}}
+	w := &world{t: t, net: net, held: map[*node.Node]bool{}, installs: map[*node.Process]int{}}
 	w.cluster = node.New(t, node.Options{
 		Nodes: p.Nodes, Flags: append(shortTimes(), strings.Fields(p.Flags)...), Faults: true, Place: w.place,
 	})
@@ -56,6 +57,7 @@ func (w *world) place(i int, n *node.Node) {
 	host := m.Addr.String()
 	n.ClientAddr, n.PeerAddr, n.HTTPAddr = host+":6379", host+":16379", host+":8379"
 	n.On = m.On
+	n.Env = append(n.Env, "REDKEEP_FAULT_LOG_BYTES=262144")
 	disk := filepath.Join(w.t.TempDir(), "disk")
 	if err := network.MountTmpfs(disk, diskBytes); err != nil {
 		w.t.Fatalf("mount a disk for %s: %v", n.Name, err)
