@@ -27,12 +27,11 @@ type version struct {
 // archive holds the versions of each key in order of revision.
 type archive struct {
 	versions map[string][]version
-	through  int64 // nothing at or below this revision is missing
 }
 
-// collect reads the history of these partitions through a node and adds what is new. All changes up to the
-// revision it returns are then in the archive.
-func (a *archive) collect(addr string, partitions int) (through int64, err error) {
+// collect reads the history of the partitions from first to before last through a node and adds what is new. All
+// changes up to the revision it returns are then in the archive.
+func (a *archive) collect(addr string, first, last int) (through int64, err error) {
 	conn, err := wire.Dial(addr)
 	if err != nil {
 		return 0, err
@@ -47,12 +46,11 @@ func (a *archive) collect(addr string, partitions int) (through int64, err error
 	if !ok {
 		return 0, fmt.Errorf("KV.RANGE: %s", r)
 	}
-	for p := range partitions {
+	for p := first; p < last; p++ {
 		if err := a.collectPartition(conn, p); err != nil {
 			return 0, err
 		}
 	}
-	a.through = max(a.through, rev.Int())
 	return rev.Int(), nil
 }
 

@@ -40,7 +40,7 @@ func (r *run) newClient(addr string) *client {
 	id := len(r.clients)
 	c := &client{
 		run: r, addr: addr,
-		dice: dice{Rand: rand.New(rand.NewPCG(r.seed, uint64(1000+id))), client: id},
+		dice: dice{Rand: rand.New(rand.NewPCG(r.seed+uint64(r.first)<<32, uint64(1000+id))), client: id},
 	}
 	r.clients = append(r.clients, c)
 	return c

@@ -34,7 +34,7 @@ type localReader struct {
 
 func (r *run) newLocalReader(addr string) *localReader {
 	l := &localReader{run: r, addr: addr, number: len(r.locals) << 32,
-		rng: rand.New(rand.NewPCG(r.seed, uint64(5000+len(r.locals))))}
+		rng: rand.New(rand.NewPCG(r.seed+uint64(r.first)<<32, uint64(5000+len(r.locals))))}
 	r.locals = append(r.locals, l)
 	return l
 }

@@ -92,7 +92,7 @@ func (w *world) play(number int, r *round, res *result) {
 	res.worstGap = max(res.worstGap, gap)
 	res.touched += w.net.Touched() - touched
 	w.countInstalls()
-	w.t.Logf("round %2d: %s: %s; ended after %v, writes again %v later", number+1, r, strings.Join(w.notes, ", "),
+	w.say("round %2d: %s: %s; ended after %v, writes again %v later", number+1, r, strings.Join(w.notes, ", "),
 		mended.Round(time.Millisecond), gap.Round(time.Millisecond))
 }
 

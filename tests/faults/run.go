@@ -45,6 +45,16 @@ func (r *run) partitions() int { return (int(time.Since(r.start)/epoch) + 1) * p
 // partition draws one of the partitions of the epoch.
 func (r *run) partition(rng *rand.Rand) int { return r.partitions() - 1 - rng.IntN(perEpoch) }
 
+// fresh forgets what an earlier segment has recorded, and waits for partitions that it did not use.
+func (r *run) fresh() {
+	r.clients, r.locals, r.archive = nil, nil, &archive{}
+	if r.meter.total().answered == 0 {
+		return
+	}
+	r.first = r.partitions()
+	hold(time.Duration(r.first/perEpoch)*epoch - time.Since(r.start))
+}
+
 // load drives clients at every node until the returned function is called, which waits for them.
 func (r *run) load(nodes []*node.Node) (end func()) {
 	r.stop = make(chan struct{})
@@ -93,6 +103,7 @@ func (r *run) readAll(n *node.Node) {
 func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	t.Helper()
 	w.run = r
+	r.fresh()
 	from := time.Now()
 	end := r.load(w.cluster.Nodes)
 	defer end() // a fatal failure must not leave clients behind
@@ -121,7 +132,7 @@ func (r *run) settle(t testing.TB, w *world, res *result) {
 		r.readAll(n)
 	}
 	node.Eventually(t, 20*time.Second, "the history of all keys", func() error {
-		_, err := r.archive.collect(w.cluster.Nodes[0].ClientAddr, r.partitions())
+		_, err := r.archive.collect(w.cluster.Nodes[0].ClientAddr, r.first, r.partitions())
 		return err
 	})
 	res.versions = r.archive.size()

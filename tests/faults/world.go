@@ -23,7 +23,8 @@ type world struct {
 	cluster  *node.Cluster
 	net      *network.Network
 	run      *run
-	rng      *rand.Rand // of the fault that strikes now; drawn from the seed alone
+	say      func(format string, args ...any) // one line per round
+	rng      *rand.Rand                       // of the fault that strikes now; drawn from the seed alone
 	held     map[*node.Node]bool
 	installs map[*node.Process]int // snapshots that each process has taken from a leader
 	notes    []string              // what the faults of this round did, for its line in the log
@@ -36,7 +37,7 @@ func newWorld(t testing.TB, p *Profile) *world {
 		t.Fatalf("a network of %d machines: %v", p.Nodes, err)
 	}
 	t.Cleanup(net.Close)
-	w := &world{t: t, net: net, held: map[*node.Node]bool{}, installs: map[*node.Process]int{}}
+	w := &world{t: t, net: net, say: t.Logf, held: map[*node.Node]bool{}, installs: map[*node.Process]int{}}
 	w.cluster = node.New(t, node.Options{
 		Nodes: p.Nodes, Flags: append(shortTimes(), strings.Fields(p.Flags)...), Faults: true, Place: w.place,
 	})
