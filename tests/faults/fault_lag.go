@@ -23,7 +23,7 @@ var lagFaults = []*Fault{
 const (
 	lagEntries = 300
 	lagBytes   = 16 << 10
-	lagTime    = 10 * time.Second
+	lagTime    = 4 * time.Second
 )
 
 func lag(w *world) func() {
