@@ -11,10 +11,10 @@ import (
 )
 
 // The archive is the history of every key as the nodes themselves keep it, read with KV.HISTORY before a
-// compaction and at the end. It decides what clients could not know: whether a write without an answer was
-// done. And it is a second opinion on what they were told: an acknowledged write must be in it, a refused one
-// must not, and the answer of a local read must be the state at its revision. What is only in the heads of
-// the nodes cannot be checked this way; that is what the linear order of the answers is for.
+// compaction and at the end. It decides what clients could not know: whether a write without an answer
+// was done. And it is a second opinion on what they were told: an acknowledged write must be in it, a
+// refused one must not, and the answer of a local read must be the state at its revision. What is only in
+// the heads of the nodes cannot be checked this way; that is what the linear order of the answers is for.
 
 // version is one change of one key.
 type version struct {
@@ -29,8 +29,8 @@ type archive struct {
 	versions map[string][]version
 }
 
-// collect reads the history of the partitions from first to before last through a node and adds what is new. All
-// changes up to the revision it returns are then in the archive.
+// collect reads the history of the partitions from first to before last through a node and adds what is
+// new. All changes up to the revision it returns are then in the archive.
 func (a *archive) collect(addr string, first, last int) (through int64, err error) {
 	conn, err := wire.Dial(addr)
 	if err != nil {
@@ -105,7 +105,8 @@ func readVersion(r wire.Reply) version {
 // at returns the version of a key that a revision shows; ok is false if there is none yet.
 func (a *archive) at(key string, revision int64) (v version, ok bool) {
 	all := a.versions[key]
-	i, found := slices.BinarySearchFunc(all, revision, func(v version, r int64) int { return int(v.revision - r) })
+	byRevision := func(v version, r int64) int { return compare(v.revision, r) }
+	i, found := slices.BinarySearchFunc(all, revision, byRevision)
 	if found {
 		i++
 	}
@@ -125,7 +126,8 @@ func (a *archive) has(partition int, m Mark) bool {
 	return false
 }
 
-// marked reports whether a value ends with a mark; numbers must be equal, since one may be the end of another.
+// marked reports whether a value ends with a mark; numbers must be equal, since one may be the end of
+// another.
 func marked(value string, m Mark) bool {
 	if strings.HasPrefix(m.Value, "[") {
 		return strings.HasSuffix(value, m.Value)

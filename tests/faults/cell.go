@@ -40,8 +40,8 @@ type State struct {
 	Place [maxPipelining]uint8
 }
 
-// slack is how far the clocks of nodes and test may differ where a deadline is judged. A run with clock jumps
-// sets it wider, before it checks.
+// slack is how far the clocks of nodes and test may differ where a deadline is judged. A run with clock
+// jumps sets it wider, before it checks.
 type slack time.Duration
 
 // model is the specification that a history is checked against: one partition behaves like four variables.

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// checkAcknowledged checks what clients were told about writes against the history that the nodes keep: every
-// acknowledged write is in it, no refused one is, and none is in it twice.
+// checkAcknowledged checks what clients were told about writes against the history that the nodes keep:
+// every acknowledged write is in it, no refused one is, and none is in it twice.
 //
 // REQUIRES: the archive is complete.
 func checkAcknowledged(ops, refused []*Op, a *archive) (checked int, err error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// checkLinear looks for a linear order of each partition. It returns an error that shows the first partition
-// without one, or says that the search did not end in time.
+// checkLinear looks for a linear order of each partition. It returns an error that shows the first
+// partition without one, or says that the search did not end in time.
 func checkLinear(ops []*Op, tolerance slack, timeout time.Duration) error {
 	spec := model(tolerance)
 	end := time.Now().Add(timeout)
@@ -61,8 +61,8 @@ func (a *archive) hasAny(op *Op) bool {
 	return false
 }
 
-// shrink cuts an illegal history down to the shortest prefix (by return time) that is still illegal, so that
-// the end of the transcript is where it broke.
+// shrink cuts an illegal history down to the shortest prefix (by return time) that is still illegal, so
+// that the end of the transcript is where it broke.
 func shrink(spec porcupine.Model, ops []porcupine.Operation) []porcupine.Operation {
 	ops = slices.Clone(ops)
 	slices.SortFunc(ops, func(a, b porcupine.Operation) int { return compare(a.Return, b.Return) })

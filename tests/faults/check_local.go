@@ -9,7 +9,8 @@ import (
 // show the state at the revision it names; the revisions of a connection must not go down; a GET, which
 // names none, must show a state not before the one seen before it.
 //
-// A node hides a key past its deadline by its own clock before the expiry is in the log: such a key may be missing.
+// A node hides a key past its deadline by its own clock before the expiry is in the log: such a key may
+// be missing.
 //
 // REQUIRES: the archive is complete.
 func checkLocal(reads []localRead, a *archive, tolerance slack) (checked int, err error) {
@@ -29,7 +30,8 @@ func checkLocal(reads []localRead, a *archive, tolerance slack) (checked int, er
 		}
 		at, ok := a.earliest(r, from, tolerance)
 		if !ok {
-			return checked, fmt.Errorf("no revision from %d on shows %s as %s", from, keyName(r.partition, r.key), r.text)
+			return checked, fmt.Errorf("no revision from %d on shows %s as %s", from,
+				keyName(r.partition, r.key), r.text)
 		}
 		position[r.conn] = at
 	}

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// checkRevisions checks what the store revision promises across all partitions: a revision given to a write is
-// given once, and a revision seen by an operation is not below one that was seen by an operation which had
-// returned before.
+// checkRevisions checks what the store revision promises across all partitions: a revision given to a
+// write is given once, and a revision seen by an operation is not below one that was seen by an operation
+// which had returned before.
 func checkRevisions(ops []*Op) (checked int, err error) {
 	var all []*Op
 	given := map[int64]*Op{}
@@ -34,7 +34,8 @@ func checkRevisions(ops []*Op) (checked int, err error) {
 			next++
 		}
 		if op.Revision < best || op.Revision == best && !op.Kind.Reads {
-			return len(all), fmt.Errorf("revision went back: client %d %v, after %d had been seen", op.Client, op, best)
+			return len(all), fmt.Errorf("revision went back: client %d %v, after %d had been seen", op.Client,
+				op, best)
 		}
 	}
 	return len(all), nil

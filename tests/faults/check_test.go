@@ -33,7 +33,9 @@ func TestLinearCheckerTellsGoodFromBad(t *testing.T) {
 	set := func(client int, call, ret int64, v string, more ...func(*Op)) *Op {
 		return op(client, call, ret, setKind, "OK", append([]func(*Op){values(v)}, more...)...)
 	}
-	get := func(call, ret int64, v string, more ...func(*Op)) *Op { return op(1, call, ret, getKind, v, more...) }
+	get := func(call, ret int64, v string, more ...func(*Op)) *Op {
+		return op(1, call, ret, getKind, v, more...)
+	}
 	fade := func(call, ret int64, more ...func(*Op)) *Op {
 		return op(0, call, ret, setPxKind, "OK", append([]func(*Op){values("f"), lasting100ms}, more...)...)
 	}
@@ -179,7 +181,8 @@ func TestLocalReadChecker(t *testing.T) {
 		ok    bool
 		reads []localRead
 	}{
-		{"the states at their revisions", true, []localRead{whole(2, "a", ""), whole(6, "b", "f"), whole(8, "", "f")}},
+		{"the states at their revisions", true,
+			[]localRead{whole(2, "a", ""), whole(6, "b", "f"), whole(8, "", "f")}},
 		{"another state", false, []localRead{whole(6, "a", "f")}},
 		{"hidden before its deadline", false, []localRead{whole(6, "b", "")}},
 		{"back in time", false, []localRead{whole(6, "b", "f"), whole(5, "b", "f")}},

@@ -15,8 +15,8 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/node"
 )
 
-// A run that is interrupted in the middle of a fault leaves no process, no namespace (they end with the last
-// process in them), no mount and no folder; after kill -9 a folder may stay, and nothing in it.
+// A run that is interrupted in the middle of a fault leaves no process, no namespace (they end with the
+// last process in them), no mount and no folder; after kill -9 a folder may stay, and nothing in it.
 func TestNothingIsLeftBehind(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) { interrupt(t, sig) })
@@ -30,7 +30,7 @@ func interrupt(t *testing.T, sig syscall.Signal) {
 	}
 	defer os.RemoveAll(dir)
 	mark := fmt.Sprintf("RKTEST_MARK=%d.%d", os.Getpid(), sig)
-	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestSoak$", "-soak", "10m", "-out", filepath.Join(dir, "out"))
+	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestSoak$", "-soak", "10m")
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "RKTEST_ISOLATED=") && !strings.HasPrefix(v, "TMPDIR=") {
 			cmd.Env = append(cmd.Env, v)

@@ -75,7 +75,8 @@ func (c *client) next() []*Op {
 	return out
 }
 
-// do sends operations in one go, calls sent when they are on their way (or cannot be), and files the answers.
+// do sends operations in one go, calls sent when they are on their way (or cannot be), and files the
+// answers.
 func (c *client) do(ops []*Op, sent func()) {
 	if !c.dial() {
 		sent()

@@ -31,7 +31,8 @@ var cutFaults = []*Fault{
 	}),
 }
 
-// cutOff cuts what one node sends, what it hears, or both; and from clients, too, if they shall not reach it.
+// cutOff cuts what one node sends, what it hears, or both; and from clients, too, if they shall not reach
+// it.
 func cutOff(name string, victim func(*world) *node.Node, mute, deaf, clients bool) *Fault {
 	return &Fault{Name: name, Touches: true, Least: 600 * time.Millisecond, Spread: 1500 * time.Millisecond,
 		Strike: func(w *world) func() {
@@ -86,8 +87,8 @@ func splitInTwo(w *world) func(from, to int) bool {
 	return func(from, to int) bool { return minority[from] != minority[to] }
 }
 
-// majorityRing lets each node reach a majority, itself included, and no two nodes the same one: its neighbours on
-// either side. With three nodes, links are open in one direction only instead.
+// majorityRing lets each node reach a majority, itself included, and no two nodes the same one: its
+// neighbours on either side. With three nodes, links are open in one direction only instead.
 func majorityRing(w *world) func(from, to int) bool {
 	order := w.rng.Perm(len(w.cluster.Nodes))
 	place := make([]int, len(order))

@@ -24,8 +24,8 @@ var diskFaults = []*Fault{
 	{Name: "sync fails", Least: 500 * time.Millisecond, Spread: 500 * time.Millisecond, Strike: failSync},
 }
 
-// fillDisk leaves this many bytes free on a node's disk. The node refuses writes, or stops itself; it must not
-// lose what it has acknowledged.
+// fillDisk leaves this many bytes free on a node's disk. The node refuses writes, or stops itself; it
+// must not lose what it has acknowledged.
 func fillDisk(w *world, n *node.Node, left int64) func() {
 	if n == nil {
 		return nil
@@ -40,7 +40,8 @@ func fillDisk(w *world, n *node.Node, left int64) func() {
 	}
 }
 
-// fill makes a file that takes all room but this much. A full disk is what it is for, so errors do not matter.
+// fill makes a file that takes all room but this much. A full disk is what it is for, so errors do not
+// matter.
 func fill(path string, left int64) {
 	file, err := os.Create(path)
 	if err != nil {

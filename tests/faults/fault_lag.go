@@ -41,8 +41,8 @@ func lag(w *world) func() {
 	return func() { w.launch(n) }
 }
 
-// outgrow writes through the nodes in turn until each has a snapshot of what was written; false if that takes
-// too long, as when another fault has taken the majority.
+// outgrow writes through the nodes in turn until each has a snapshot of what was written; false if that
+// takes too long, as when another fault has taken the majority.
 func outgrow(nodes []*node.Node) bool {
 	value := strings.Repeat("x", lagBytes)
 	want := 0

@@ -6,8 +6,9 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/node"
 )
 
-// pauseFaults stop processes in their tracks (SIGSTOP) until the others have gone on without them. Reads are
-// waiting in the sockets when a node wakes up: one that answers these from what it knew before is caught.
+// pauseFaults stop processes in their tracks (SIGSTOP) until the others have gone on without them. Reads
+// are waiting in the sockets when a node wakes up: one that answers these from what it knew before is
+// caught.
 var pauseFaults = []*Fault{
 	pause("pause leader", (*world).leader),
 	pause("pause follower", (*world).follower),

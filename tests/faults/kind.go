@@ -8,7 +8,8 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/wire"
 )
 
-// Kind is one sort of operation. Each has a file of its own, op_*.go, and a line in kinds; nothing else knows it.
+// Kind is one sort of operation. Each has a file of its own, op_*.go, and a line in kinds; nothing else
+// knows it.
 type Kind struct {
 	Name   string
 	Weight int  // share among the operations that clients draw
@@ -30,7 +31,8 @@ type Kind struct {
 
 // kinds is every operation that clients send.
 var kinds = []*Kind{
-	getKind, setKind, delKind, incrKind, appendKind, msetKind, kvPutKind, kvRangeKind, kvDelKind, setPxKind, expireKind,
+	getKind, setKind, delKind, incrKind, appendKind, msetKind, kvPutKind, kvRangeKind, kvDelKind, setPxKind,
+	expireKind,
 }
 
 // Mark is a value that only one operation writes.

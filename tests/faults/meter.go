@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// meter counts operations and their latencies by the second, for the report and the plot. Safe for concurrent use.
+// meter counts operations and their latencies by the second, for the report and the plot. Safe for
+// concurrent use.
 type meter struct {
 	spans []span // rounds; they belong to the goroutine that injects
 	start time.Time

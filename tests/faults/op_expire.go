@@ -27,8 +27,8 @@ var setPxKind = &Kind{
 	},
 }
 
-// expireKind gives the key that fades another deadline. Without an answer the old deadline may still hold, so
-// the window then spans both.
+// expireKind gives the key that fades another deadline. Without an answer the old deadline may still
+// hold, so the window then spans both.
 var expireKind = &Kind{
 	Name: "PEXPIRE", Weight: 4,
 	Draw: func(d *dice, op *Op) { op.Key, op.TTL = fading, drawTTL(d) },

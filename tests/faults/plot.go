@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The plot has two panels over one time axis: operations answered in each second, and their 99th percentile and
-// worst latency on a logarithmic scale. Rounds of faults are shaded.
+// The plot has two panels over one time axis: operations answered in each second, and their 99th
+// percentile and worst latency on a logarithmic scale. Rounds of faults are shaded.
 const (
 	plotWidth  = 1100
 	panelTop   = 30
@@ -103,8 +103,9 @@ func (p plane) timeAxis(b *strings.Builder) {
 	y := panelTop + 2*panelSize + panelGap + 18
 	for i := range 7 {
 		at := p.total * time.Duration(i) / 6
-		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle">%v</text>`+"\n", p.x(at), y, at.Round(time.Second))
+		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle">%v</text>`+"\n", p.x(at), y,
+			at.Round(time.Second))
 	}
-	fmt.Fprintf(b, `<text x="%d" y="%d">operations answered a second (above); latency, 99th percentile in blue, `+
-		`worst in red (below); rounds of faults are shaded</text>`+"\n", plotLeft, y+18)
+	fmt.Fprintf(b, `<text x="%d" y="%d">operations answered a second (above); latency, 99th percentile in `+
+		`blue, worst in red (below); rounds of faults are shaded</text>`+"\n", plotLeft, y+18)
 }

@@ -103,7 +103,9 @@ func (r *run) gather(t testing.TB, res *result) (ops, refused []*Op, reads []loc
 
 // lackOfWork says why a segment did too little to mean anything.
 func (res *result) lackOfWork(p *Profile) (out []error) {
-	say := func(format string, args ...any) { out = append(out, fmt.Errorf("too little work: "+format, args...)) }
+	say := func(format string, args ...any) {
+		out = append(out, fmt.Errorf("too little work: "+format, args...))
+	}
 	for _, k := range kinds {
 		if n := res.perKind[k.Name]; n < minPerKind {
 			say("%d operations %s were answered, want %d", n, k.Name, minPerKind)
@@ -181,10 +183,10 @@ func (res *result) summary() string {
 		per = append(per, fmt.Sprintf("%s %d", name, n))
 	}
 	slices.Sort(per)
-	return fmt.Sprintf("%d faults; %d operations answered (%s), %d of unknown outcome (%d found never done), %d "+
-		"refused, %d reads lost, %d local reads; %d versions in the archive, %d writes looked up; %d packets touched, "+
-		"%d snapshots installed; longest wait for writes %v; %.0f operations a second, checked in %v",
-		res.struck, res.answered, strings.Join(per, ", "), res.maybes, res.decided, res.refused, res.lost, res.local,
-		res.versions, res.marks, res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
+	return fmt.Sprintf("%d faults; %d operations answered (%s), %d of unknown outcome (%d found never done), "+
+		"%d refused, %d reads lost, %d local reads; %d versions in the archive, %d writes looked up; %d packets "+
+		"touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, checked in %v",
+		res.struck, res.answered, strings.Join(per, ", "), res.maybes, res.decided, res.refused, res.lost,
+		res.local, res.versions, res.marks, res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
 		float64(res.answered+res.local)/res.took.Seconds(), res.checking.Round(time.Millisecond))
 }

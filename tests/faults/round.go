@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A round is a fault, at times a second one on top of it, and the mending of both. Everything about it is drawn
-// from the seed before it begins, so a seed replays the same faults, with the same choices inside each, in the
-// same order, though not to the microsecond.
+// A round is a fault, at times a second one on top of it, and the mending of both. Everything about it is
+// drawn from the seed before it begins, so a seed replays the same faults, with the same choices inside
+// each, in the same order, though not to the microsecond.
 type round struct {
 	strikes []strike
 }
@@ -75,7 +75,8 @@ func (r *round) String() string {
 	return strings.Join(parts, " + ")
 }
 
-// play injects the faults of a round, lets each last, ends them in reverse order and waits until all is well.
+// play injects the faults of a round, lets each last, ends them in reverse order and waits until all is
+// well.
 func (w *world) play(number int, r *round, res *result) {
 	w.t.Helper()
 	from, touched := time.Now(), w.net.Touched()
@@ -133,5 +134,6 @@ func (w *world) countInstalls() {
 
 // replay is the command that makes the same run again.
 func replay(t interface{ Name() string }, seed uint64) string {
-	return fmt.Sprintf("go test ./tests/faults -run '%s' -seed %d", "^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", seed)
+	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
+	return fmt.Sprintf("go test ./tests/faults -run '%s' -seed %d", pattern, seed)
 }

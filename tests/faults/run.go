@@ -10,9 +10,9 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/node"
 )
 
-// epoch is how long partitions are used before fresh ones take their place, and perEpoch how many are used at
-// a time. Short epochs keep the maybes in a partition few, so that the search for a linear order ends; all
-// partitions are read once more at the end, so that a write lost later is still seen.
+// epoch is how long partitions are used before fresh ones take their place, and perEpoch how many are
+// used at a time. Short epochs keep the maybes in a partition few, so that the search for a linear order
+// ends; all partitions are read once more at the end, so that a write lost later is still seen.
 const (
 	epoch    = 1500 * time.Millisecond
 	perEpoch = 3
@@ -71,8 +71,9 @@ func (r *run) load(nodes []*node.Node) (end func()) {
 	return func() { once.Do(func() { close(r.stop); wg.Wait() }) }
 }
 
-// probe sends reads to a node that cannot answer yet, calls resume, and records the answers. The reads begin
-// after writes that other nodes have acknowledged, so an old answer is a violation and not a matter of order.
+// probe sends reads to a node that cannot answer yet, calls resume, and records the answers. The reads
+// begin after writes that other nodes have acknowledged, so an old answer is a violation and not a matter
+// of order.
 func (r *run) probe(n *node.Node, resume func()) {
 	var wg, sent sync.WaitGroup
 	last := r.partitions() - 1

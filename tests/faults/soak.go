@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// roundsPerSegment is how many rounds of faults come between two complete checks of a soak. What a segment has
-// recorded is checked and forgotten, so that memory stays bounded however long the soak is.
+// roundsPerSegment is how many rounds of faults come between two complete checks of a soak. What a
+// segment has recorded is checked and forgotten, so that memory stays bounded however long the soak is.
 const roundsPerSegment = 20
 
 // soak is a long run and what it has come to so far.
@@ -103,7 +103,9 @@ func (s *soak) worstSeconds(n int) string {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int { return compare(int64(seconds[b].worst), int64(seconds[a].worst)) })
+	slices.SortFunc(order, func(a, b int) int {
+		return compare(int64(seconds[b].worst), int64(seconds[a].worst))
+	})
 	var parts []string
 	for _, i := range order[:min(n, len(order))] {
 		at := time.Duration(i+1) * time.Second

@@ -13,8 +13,8 @@ import (
 
 var (
 	soakFlag   = flag.Duration("soak", 0, "how long TestSoak lasts")
-	outFlag    = flag.String("out", "soak.out", "folder for its plot, data and report, below the top of the tree")
-	recordFlag = flag.Bool("record", false, "also put report and plot into docs/RELIABILITY.md and docs/soak.svg")
+	outFlag    = flag.String("out", "soak.out", "folder for plot, data and report, below the top of the tree")
+	recordFlag = flag.Bool("record", false, "put report and plot into docs/RELIABILITY.md, too")
 )
 
 func TestSoak(t *testing.T) {

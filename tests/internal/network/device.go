@@ -14,8 +14,8 @@ const mtu = 9000
 // deviceName is the same on each machine: each has a namespace of its own.
 const deviceName = "rk0"
 
-// openDevice makes a TUN device with this address in the namespace of the calling thread. Packets sent to the
-// network come out of the file, and what is written to the file arrives on the machine.
+// openDevice makes a TUN device with this address in the namespace of the calling thread. Packets sent to
+// the network come out of the file, and what is written to the file arrives on the machine.
 func openDevice(addr netip.Addr) (*os.File, error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine is a network namespace with one address. A goroutine is locked to a thread inside it; whatever that
-// thread starts lives there.
+// Machine is a network namespace with one address. A goroutine is locked to a thread inside it; whatever
+// that thread starts lives there.
 type Machine struct {
 	Addr   netip.Addr
 	device *os.File
@@ -48,8 +48,8 @@ func (m *Machine) live(ready chan<- error) {
 	}
 }
 
-// On runs fn on the machine's own thread and waits for it. A child that fn starts lives on the machine, and is
-// killed when the machine ends.
+// On runs fn on the machine's own thread and waits for it. A child that fn starts lives on the machine,
+// and is killed when the machine ends.
 func (m *Machine) On(fn func()) {
 	done := make(chan struct{})
 	m.work <- func() { defer close(done); fn() }

@@ -58,7 +58,8 @@ func onStarter(fn func()) {
 	<-done
 }
 
-// launchOn is Launch from a thread of the caller's choice, which decides the namespaces that the child lives in.
+// launchOn is Launch from a thread of the caller's choice, which decides the namespaces that the child
+// lives in.
 func launchOn(t testing.TB, on func(func()), name string, argv, env []string) *Process {
 	t.Helper()
 	p := &Process{Name: name, done: make(chan struct{})}
