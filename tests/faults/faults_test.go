@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/redkeep/redkeep/tests/internal/node"
 )
 
@@ -41,6 +43,8 @@ func TestProfiles(t *testing.T) {
 }
 
 func runProfile(t *testing.T, p *Profile) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // runs last
 	seed := theSeed()
 	t.Logf("again: %s", replay(t, seed))
 	plan, err := newPlanner(seed, p)
