@@ -18,6 +18,11 @@ var linkFaults = []*Fault{
 		w.note("links lose %d%%", percent)
 		return func(l *network.Link) { l.Lose(percent) }
 	}),
+	links("breaking connections", func(w *world) func(l *network.Link) {
+		perMille := 5 + w.rng.IntN(40)
+		w.note("%d of 1000 packets break their connection", perMille)
+		return func(l *network.Link) { l.Break(perMille) }
+	}),
 	{Name: "slow and lossy node", Touches: true, Least: time.Second, Spread: 1500 * time.Millisecond,
 		Strike: func(w *world) func() {
 			victim := w.rng.IntN(len(w.cluster.Nodes))
@@ -46,6 +51,7 @@ func spoil(w *world, which func(from, to int) bool, how func(l *network.Link)) (
 	return func() {
 		for _, l := range spoiled {
 			l.Lose(0)
+			l.Break(0)
 			l.Slow(0, 0)
 		}
 	}

@@ -27,7 +27,7 @@ var profiles = []*Profile{
 		Name: "network", Nodes: 3, Rounds: 24, Second: 30,
 		Faults: `isolate leader, isolate follower, mute leader, deafen leader, mute follower, deafen follower,
 			vanish leader, split in two, majority ring, cut one pair, cut one direction, cut all, slow links,
-			lossy links, slow and lossy node`,
+			lossy links, slow and lossy node, breaking connections`,
 		Clients: 3, Pace: 6 * time.Millisecond,
 	},
 	{

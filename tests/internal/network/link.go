@@ -13,6 +13,7 @@ const queueLength = 4096
 type Link struct {
 	cut     atomic.Bool
 	loss    atomic.Int32 // lost packets of a hundred
+	broken  atomic.Int32 // packets of a thousand that break their connection instead
 	delay   atomic.Int64 // nanoseconds
 	jitter  atomic.Int64 // nanoseconds, at most this much more
 	pending atomic.Int32 // packets in queue; while there are any, all go that way, in order
@@ -39,8 +40,12 @@ func (l *Link) Slow(d, jitter time.Duration) {
 	l.jitter.Store(int64(jitter))
 }
 
-// Heal undoes Cut, Lose and Slow.
+// Break lets so many packets of a thousand end their TCP connection with a reset in place of what they carried.
+func (l *Link) Break(perMille int) { l.broken.Store(int32(perMille)) }
+
+// Heal undoes Cut, Lose, Break and Slow.
 func (l *Link) Heal() {
+	l.Break(0)
 	l.Cut(false)
 	l.Lose(0)
 	l.Slow(0, 0)
@@ -51,6 +56,10 @@ func (l *Link) send(packet []byte, deliver func([]byte)) {
 	if l.cut.Load() || rand.Int32N(100) < l.loss.Load() {
 		l.Dropped.Add(1)
 		return
+	}
+	if rand.Int32N(1000) < l.broken.Load() {
+		l.Dropped.Add(1)
+		packet = resetOf(packet)
 	}
 	delay := l.delay.Load()
 	if delay == 0 && l.pending.Load() == 0 {

@@ -93,7 +93,11 @@ func (n *Network) read(device *os.File, row []*Link) {
 
 // deliver returns what hands packets to a port. A device that is closing, or full, loses them.
 func (n *Network) deliver(to int) func([]byte) {
-	return func(packet []byte) { n.devices[to].Write(packet) }
+	return func(packet []byte) {
+		if len(packet) > 0 {
+			n.devices[to].Write(packet)
+		}
+	}
 }
 
 // Link returns the direction from one machine to another.

@@ -2,6 +2,7 @@ package network
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -106,6 +107,33 @@ func TestCutInOneDirectionAndHeal(t *testing.T) {
 	c.SetDeadline(time.Now().Add(10 * time.Second))
 	if got, err := r.ReadString('\n'); got != "cut\n" {
 		t.Fatalf("after healing: %q, %v", got, err)
+	}
+}
+
+func TestBrokenConnectionEndsBothSides(t *testing.T) {
+	n := open(t, 1)
+	addr := echo(t, n.Machines[0])
+	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	if err := line(c, r, "whole", 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	n.ToHost(0).Break(1000)
+	if err := line(c, r, "broken", 5*time.Second); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("on a connection that is reset: %v", err)
+	}
+	n.Heal()
+	again, err := net.DialTimeout("tcp", addr, 5*time.Second) // the other side has let go of the first, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if err := line(again, bufio.NewReader(again), "again", 5*time.Second); err != nil {
+		t.Fatal(err)
 	}
 }
 
