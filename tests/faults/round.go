@@ -97,8 +97,8 @@ func (w *world) play(number int, r *round, res *result) {
 		mended.Round(time.Millisecond), gap.Round(time.Millisecond))
 }
 
-// strikeAll begins the faults one after the other; each lasts its time before the next begins. Where the first
-// has stopped the nodes, the second may find no packet to touch.
+// strikeAll begins the faults one after the other; each lasts its time before the next begins. Where the
+// first has stopped the nodes, the second may find no packet to touch.
 func (w *world) strikeAll(r *round, res *result) (heals []func()) {
 	for i, s := range r.strikes {
 		w.rng = rand.New(rand.NewPCG(s.seed, 0))

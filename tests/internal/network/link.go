@@ -40,7 +40,8 @@ func (l *Link) Slow(d, jitter time.Duration) {
 	l.jitter.Store(int64(jitter))
 }
 
-// Break lets so many packets of a thousand end their TCP connection with a reset in place of what they carried.
+// Break lets so many packets of a thousand end their TCP connection with a reset, in place of what they
+// carried.
 func (l *Link) Break(perMille int) { l.broken.Store(int32(perMille)) }
 
 // Heal undoes Cut, Lose, Break and Slow.

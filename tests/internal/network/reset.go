@@ -17,8 +17,8 @@ const (
 	flagACK       = 0x10
 )
 
-// resetOf turns a TCP packet into one that breaks its connection: same addresses, ports and sequence number, so
-// that the receiver accepts it, RST instead of what it carried. It returns nil for other packets.
+// resetOf turns a TCP packet into one that breaks its connection: same addresses, ports and sequence number,
+// so that the receiver accepts it, RST instead of what it carried. It returns nil for other packets.
 func resetOf(packet []byte) []byte {
 	header := int(packet[0]&15) * 4
 	if packet[ipProtocol] != protocolTCP || len(packet) < header+tcpHeader {
