@@ -2,6 +2,7 @@ package faults
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -19,7 +20,16 @@ var (
 	roundsFlag = flag.Int("rounds", 0, "rounds of faults, instead of the profile's own number")
 )
 
-func TestMain(m *testing.M) { os.Exit(node.MainIsolated(m)) }
+// reports are shown after the tests, also where the log of a test that passes is not.
+var reports []string
+
+func TestMain(m *testing.M) {
+	code := node.MainIsolated(m)
+	for _, line := range reports {
+		fmt.Println(line)
+	}
+	os.Exit(code)
+}
 
 func theSeed() uint64 {
 	if *seedFlag != 0 {
@@ -57,6 +67,7 @@ func runProfile(t *testing.T, p *Profile) {
 	}
 	res := segment(t, newWorld(t, p), newRun(seed, p), plan.rounds(rounds))
 	t.Log(res.summary())
+	reports = append(reports, fmt.Sprintf("faults, profile %s, seed %d: %s", p.Name, seed, res.brief()))
 	if left := missing(p, res.injected); len(left) > 0 && rounds >= p.Rounds {
 		t.Errorf("too little work: these faults never struck: %q", left)
 	}

@@ -188,5 +188,12 @@ func (res *result) summary() string {
 		"touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, checked in %v",
 		res.struck, res.answered, strings.Join(per, ", "), res.maybes, res.decided, res.refused, res.lost,
 		res.local, res.versions, res.marks, res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
-		float64(res.answered+res.local)/res.took.Seconds(), res.checking.Round(time.Millisecond))
+		float64(res.answered+res.local)/(res.took+res.checking).Seconds(), res.checking.Round(time.Millisecond))
+}
+
+// brief is the summary in a line.
+func (res *result) brief() string {
+	return fmt.Sprintf("%d faults, %d operations checked, %.0f a second, longest wait for writes after a fault %v",
+		res.struck, res.answered+res.local, float64(res.answered+res.local)/(res.took+res.checking).Seconds(),
+		res.worstGap.Round(time.Millisecond))
 }
