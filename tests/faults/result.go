@@ -193,7 +193,7 @@ func (res *result) summary() string {
 
 // brief is the summary in a line.
 func (res *result) brief() string {
-	return fmt.Sprintf("%d faults, %d operations checked, %.0f a second, longest wait for writes after a fault %v",
-		res.struck, res.answered+res.local, float64(res.answered+res.local)/(res.took+res.checking).Seconds(),
+	return fmt.Sprintf("%d faults, %d operations checked, %.0f a second, longest wait for writes %v", res.struck,
+		res.answered+res.local, float64(res.answered+res.local)/(res.took+res.checking).Seconds(),
 		res.worstGap.Round(time.Millisecond))
 }
