@@ -91,11 +91,18 @@ func failSync(w *world) func() {
 	n.ExpectExit()
 	n.Fault("disk fail-sync")
 	w.note("syncs fail at %s", n.Name)
-	return func() {
-		if code, err := n.Proc.WaitExit(10 * time.Second); err != nil || code == 0 {
+	return func() { w.doomed = append(w.doomed, n) }
+}
+
+// bury waits for the end of the nodes whose syncs fail, and starts them again. It does so when all other faults
+// have ended: a node that is cut off has nothing to sync, and nothing to stop for.
+func (w *world) bury() {
+	for _, n := range w.doomed {
+		if code, err := n.Proc.WaitExit(20 * time.Second); err != nil || code == 0 {
 			w.t.Errorf("%s went on after a failed sync: exit code %d, %v", n.Name, code, err)
 			n.Kill9()
 		}
 		w.launch(n)
 	}
+	w.doomed = nil
 }

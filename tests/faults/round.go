@@ -87,6 +87,7 @@ func (w *world) play(number int, r *round, res *result) {
 	for i := len(heals) - 1; i >= 0; i-- {
 		heals[i]()
 	}
+	w.bury()
 	mended := time.Since(from)
 	gap := w.awaitAll()
 	w.run.meter.end()

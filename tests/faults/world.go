@@ -26,6 +26,7 @@ type world struct {
 	say      func(format string, args ...any) // one line per round
 	rng      *rand.Rand                       // of the fault that strikes now; drawn from the seed alone
 	held     map[*node.Node]bool
+	doomed   []*node.Node          // nodes whose syncs fail
 	installs map[*node.Process]int // snapshots that each process has taken from a leader
 	notes    []string              // what the faults of this round did, for its line in the log
 }
@@ -46,10 +47,10 @@ func newWorld(t testing.TB, p *Profile) *world {
 }
 
 // shortTimes makes more rounds fit into the time, and lets requests run into their timeout; the protocol is
-// the same.
+// the same. History goes only when a fault compacts it, which archives it first.
 func shortTimes() []string {
 	return []string{"--heartbeat-interval", "30ms", "--election-timeout", "300ms", "--request-timeout", "700ms",
-		"--disk-reserve-bytes", "8MiB"}
+		"--disk-reserve-bytes", "8MiB", "--history-bytes", "1TiB", "--history-age", "10000h"}
 }
 
 // place moves a node to its machine and its disk.
