@@ -94,8 +94,8 @@ func failSync(w *world) func() {
 	return func() { w.doomed = append(w.doomed, n) }
 }
 
-// bury waits for the end of the nodes whose syncs fail, and starts them again. It does so when all other faults
-// have ended: a node that is cut off has nothing to sync, and nothing to stop for.
+// bury waits for the end of the nodes whose syncs fail, and starts them again. It does so when all other
+// faults have ended: a node that is cut off has nothing to sync, and nothing to stop for.
 func (w *world) bury() {
 	for _, n := range w.doomed {
 		if code, err := n.Proc.WaitExit(20 * time.Second); err != nil || code == 0 {
