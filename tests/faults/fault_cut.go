@@ -72,9 +72,18 @@ func cut(w *world, clients bool, victim int, rule func(from, to int) bool) (heal
 	}
 }
 
+// pairOf draws the leader and another node, in either order: followers have little to say to each other.
 func pairOf(w *world) (a, b int) {
 	order := w.rng.Perm(len(w.cluster.Nodes))
-	return order[0], order[1]
+	a, b = order[0], order[1]
+	leader := w.leader()
+	if leader == nil {
+		return a, b
+	}
+	if i := w.index(leader); i != a && i != b {
+		a = i
+	}
+	return a, b
 }
 
 // splitInTwo cuts a random minority from the majority, its leader on either side.

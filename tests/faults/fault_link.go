@@ -19,7 +19,7 @@ var linkFaults = []*Fault{
 		return func(l *network.Link) { l.Lose(percent) }
 	}),
 	links("breaking connections", func(w *world) func(l *network.Link) {
-		perMille := 5 + w.rng.IntN(40)
+		perMille := 20 + w.rng.IntN(40)
 		w.note("%d of 1000 packets break their connection", perMille)
 		return func(l *network.Link) { l.Break(perMille) }
 	}),
