@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build run cluster test race fuzz bench docs
+.PHONY: help build run cluster test race fuzz soak bench docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 			echo "$$target in $${dir#$$PWD/}"; \
 			(cd $$dir && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .) || exit 1; \
 		done; done
+
+soak: ## faults and load for half an hour, with plot and report; ARGS="-soak 5m -seed 7 -record"
+	@go test -c -o bin/faults.test ./tests/faults
+	@cd tests/faults && exec ../../bin/faults.test -test.run '^TestSoak$$' -test.timeout 0 -soak 30m $(ARGS)
 
 bench: build ## measure beside etcd and Redis and write docs/BENCHMARKS.md
 	@.ci/setup redis-server:redis-server redis-cli:redis-tools etcd:etcd-server

@@ -70,11 +70,15 @@ type Metrics struct {
 	PeerCall  func(kind byte, took time.Duration, err error)
 }
 
+// These are changed only by binaries that inject faults, in faultlog.go.
+var (
+	defaultCacheBytes   int64 = 64 << 20
+	defaultSegmentBytes       = 16 << 20
+)
+
 const (
 	defaultTimeout       = time.Second
 	defaultSnapshotBytes = 64 << 20
-	defaultCacheBytes    = 64 << 20
-	defaultSegmentBytes  = 16 << 20
 )
 
 func (c Config) withDefaults() Config {

@@ -36,8 +36,10 @@ type snapshotter struct {
 	done   chan struct{}
 }
 
+// minTrailingBytes is changed only by binaries that inject faults, in faultlog.go.
+var minTrailingBytes int64 = 64 << 20
+
 const (
-	minTrailingBytes   = 64 << 20
 	minTrailingEntries = 128
 	snapshotRetry      = 2 * time.Second
 )

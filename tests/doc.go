@@ -5,11 +5,11 @@
 //   - style: the layering and style rules of the project, as tests over go/ast and go list.
 //   - compat: the same calls sent to a real redis-server and to Redkeep; replies compared byte by byte.
 //   - integration: whole flows on one node and on three, faults and bad input included.
-//   - linear: histories of concurrent clients under kill -9 and SIGSTOP, checked for linearizability.
+//   - faults: real clusters under faults drawn from a seed; every promise checked on what clients saw.
 //   - faults/directed, faults/puppet: one narrow schedule each, made on purpose beside played members.
 //   - faults/seam, faults/mutants: a binary that breaks on demand; defects planted to see who catches them.
 //   - bench: a module of its own; Redkeep beside etcd and Redis on the same machine.
-//   - internal/node, internal/wire: the process harness and a raw RESP client that the others share.
+//   - internal/node, internal/wire, internal/network: real processes, a raw RESP client, machines.
 //
 // The folder itself owns no goroutine and no lock.
 package tests

@@ -182,8 +182,8 @@ func TestRuleLayers(t *testing.T) {
 		{"client", []string{modulePath + "/mvcc"}, 1},
 		{"cmd/redkeep", []string{modulePath + "/mvcc", modulePath + "/commands"}, 0},
 		{"cmd/redkeep", []string{modulePath + "/tests/internal/node"}, 1},
-		{"tests/linear", []string{modulePath + "/tests/internal/node"}, 0},
-		{"tests/linear", []string{modulePath + "/mvcc"}, 1},
+		{"tests/faults", []string{modulePath + "/tests/internal/node"}, 0},
+		{"tests/faults", []string{modulePath + "/mvcc"}, 1},
 		{"novelty", nil, 1},
 	} {
 		if got := checkLayers(goPackage{modulePath + "/" + tc.from, tc.to}); len(got) != tc.want {

@@ -15,6 +15,7 @@ type Options struct {
 	Flags  []string             // for every node
 	Each   func(i int) []string // more flags per node, may be nil
 	Binary string               // "" means the tree's own
+	Place  func(i int, n *Node) // moves a node to addresses and folders of its own, may be nil
 	Faults bool                 // a binary that obeys Node.Fault
 }
 
@@ -39,6 +40,9 @@ func New(t testing.TB, o Options) *Cluster {
 		n.Flags = append(n.Flags, o.Flags...)
 		if o.Each != nil {
 			n.Flags = append(n.Flags, o.Each(i)...)
+		}
+		if o.Place != nil {
+			o.Place(i, n)
 		}
 		if o.Faults {
 			n.openFaults()

@@ -6,6 +6,7 @@
 //   - Node: one redkeep process that can be killed, paused, resumed, stopped and started again.
 //   - Process: any child process with captured output; Node stands on it.
 //   - Options: what differs from the defaults.
+//   - MainIsolated: Main in network and mount namespaces of its own, where nodes have machines of their own.
 //
 // A test package calls Main from its TestMain. Main gives the run one temporary folder, builds the binary at
 // most once (Binary), and on a signal kills what was started and undoes what was mounted before it lets go. A

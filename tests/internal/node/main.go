@@ -31,13 +31,24 @@ var runDir string
 
 // Main runs the tests of a package inside one temporary folder, which is gone afterwards, on Ctrl-C too.
 func Main(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "redkeep-tests-")
-	if err != nil {
+	if err := makeRunDir(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	return runAll(m)
+}
+
+func makeRunDir() error {
+	dir, err := os.MkdirTemp("", "redkeep-tests-")
+	if err != nil {
+		return err
+	}
 	runDir = dir
-	os.Setenv("TMPDIR", dir)
+	return os.Setenv("TMPDIR", dir)
+}
+
+// runAll runs the tests and undoes what they have left, on a signal too.
+func runAll(m *testing.M) int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {

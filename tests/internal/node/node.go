@@ -28,8 +28,9 @@ type Node struct {
 	HTTPAddr   string
 	Flags      []string // after the flags that the harness sets, so that these win
 	Env        []string
-	Prefix     []string // put before the command line, such as ip netns exec …
-	Proc       *Process // nil before the first start
+	Prefix     []string        // put before the command line, such as ip netns exec …
+	Proc       *Process        // nil before the first start
+	On         func(fn func()) // runs fn on the thread that the process is started from; may be nil
 
 	t       testing.TB
 	initial string // --initial-cluster
@@ -63,7 +64,11 @@ func (n *Node) Launch() {
 	}
 	n.starts++
 	n.expect = true
-	p := Launch(n.t, fmt.Sprintf("%s#%d", n.Name, n.starts), n.argv(), n.Env)
+	on := n.On
+	if on == nil {
+		on = onStarter
+	}
+	p := launchOn(n.t, on, fmt.Sprintf("%s#%d", n.Name, n.starts), n.argv(), n.Env)
 	n.Proc = p
 	dumpOnFailure(n.t, p)
 	n.t.Cleanup(func() { n.checkAlive(p) })

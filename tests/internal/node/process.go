@@ -48,15 +48,29 @@ var starter = sync.OnceValue(func() chan<- func() {
 // there.
 func Launch(t testing.TB, name string, argv, env []string) *Process {
 	t.Helper()
+	return launchOn(t, onStarter, name, argv, env)
+}
+
+// onStarter runs fn on the thread that children start from.
+func onStarter(fn func()) {
+	done := make(chan struct{})
+	starter() <- func() { defer close(done); fn() }
+	<-done
+}
+
+// launchOn is Launch from a thread of the caller's choice, which decides the namespaces that the child
+// lives in.
+func launchOn(t testing.TB, on func(func()), name string, argv, env []string) *Process {
+	t.Helper()
 	p := &Process{Name: name, done: make(chan struct{})}
 	p.cmd = exec.Command(argv[0], argv[1:]...)
 	p.cmd.Env = append(cleanEnv(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	p.cmd.WaitDelay = 5 * time.Second
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	starter() <- func() { started <- p.cmd.Start() }
-	if err := <-started; err != nil {
+	var err error
+	on(func() { err = p.cmd.Start() })
+	if err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
 	forget := onExit(func() { p.cmd.Process.Kill() })

@@ -1,0 +1,29 @@
+// Package faults makes life hard for real clusters and checks that every promise holds: nodes run on
+// machines of their own (network namespaces) and disks of their own, clients load all of them, and a seed
+// decides which faults strike them when. A seed replays the same faults in the same order, though not to
+// the microsecond.
+//
+// The types to know:
+//   - Profile: a few lines that say which faults, on how many nodes, under which load.
+//   - Fault: one kind of misfortune, in a file fault_*.go.
+//   - Kind: one sort of client operation, in a file op_*.go, with its rule for the checker.
+//   - Op: one operation and what became of it; run collects them.
+//   - archive: the history of each key as the nodes keep it, a second opinion on what clients were told.
+//   - world: everything that a fault can touch.
+//
+// What a reply means decides everything. An answered operation took effect between call and return. A
+// refusal (CLUSTERDOWN, BUSY, OOM, …) promises that nothing was done: it leaves the history, and its
+// unique value must not turn up in the archive. UNCERTAIN, a broken connection and a timeout are "maybe":
+// the operation may take effect at any later time or never, which is the same as returning at the end of
+// time. A read without an answer says nothing.
+//
+// Keys live in partitions of four, which the multi-key operations span; each partition is a history of
+// its own. A partition is used for a short epoch, so that the maybes in it stay few and the search for a
+// linear order ends.
+//
+// Goroutines: one per client and per local reader, ended and waited for by the function that load
+// returns; the machines' own (tests/internal/network). Locks: meter.mu, the counts by the second; a
+// client owns its part of the history until it has ended. The package refuses to pass without work: too
+// few operations of a kind, a fault that never struck or touched nothing, or a checker with nothing to
+// check is a failure.
+package faults

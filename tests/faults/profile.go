@@ -1,0 +1,65 @@
+package faults
+
+import "time"
+
+// Profile is one way to make life hard: which faults, on how many nodes, under which load.
+type Profile struct {
+	Name   string
+	Nodes  int
+	Rounds int
+	Faults string // names from faults, or "all"; every one strikes before any strikes twice
+	Second int    // of a hundred rounds so many have a second fault on top of the first
+	Flags  string // for the nodes, after shortTimes
+
+	Clients int           // for each node
+	Pace    time.Duration // between two pipelines of a client
+}
+
+// profiles are the runs of a normal pass.
+var profiles = []*Profile{
+	{
+		Name: "crash", Nodes: 3, Rounds: 22, Second: 30,
+		Faults: `kill leader, kill follower, kill majority, kill all, power loss, power loss of all, pause leader,
+			pause follower, pause leader and kill the next, restart leader, restart follower`,
+		Clients: 3, Pace: 6 * time.Millisecond,
+	},
+	{
+		Name: "network", Nodes: 3, Rounds: 24, Second: 30,
+		Faults: `isolate leader, isolate follower, mute leader, deafen leader, mute follower, deafen follower,
+			vanish leader, split in two, majority ring, cut one pair, cut one direction, cut all, slow links,
+			lossy links, slow and lossy node, breaking connections`,
+		Clients: 3, Pace: 6 * time.Millisecond,
+	},
+	{
+		Name: "storage", Nodes: 3, Rounds: 22, Second: 30, Flags: "--snapshot-bytes 256KiB",
+		Faults: `disk full, disk nearly full, disk of the leader hangs, disk of a follower hangs, disk slow,
+			sync fails, compact, lag behind a snapshot, power loss, kill leader, isolate leader`,
+		Clients: 3, Pace: 6 * time.Millisecond,
+	},
+	{
+		Name: "clock", Nodes: 3, Rounds: 10, Second: 50, Flags: "--snapshot-bytes 256KiB",
+		Faults:  "clock of the leader jumps, all clocks jump, restart leader, kill leader, compact",
+		Clients: 3, Pace: 6 * time.Millisecond,
+	},
+	{
+		Name: "five", Nodes: 5, Rounds: 10, Second: 50,
+		Faults:  "majority ring, split in two, kill majority, pause leader, cut one direction",
+		Clients: 2, Pace: 8 * time.Millisecond,
+	},
+}
+
+// soakProfile is everything at once, for as long as it is asked for.
+var soakProfile = &Profile{
+	Name: "soak", Nodes: 3, Faults: "all", Second: 40, Flags: "--snapshot-bytes 256KiB", Clients: 3,
+	Pace: 6 * time.Millisecond,
+}
+
+// profileNamed returns a profile, or nil.
+func profileNamed(name string) *Profile {
+	for _, p := range append(profiles, soakProfile) {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
