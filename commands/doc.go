@@ -34,8 +34,8 @@
 // script's wait for its turn, have one each, which the connection's goroutine waits for, so that a client
 // that goes away ends them. All else runs on the goroutine of the connection served. Locks: Dispatcher.mu
 // guards the list of sessions; session.mu what CLIENT LIST shows of a session; scripts.mu the cache of
-// scripts; slow log, latency monitor, pause (which has a timer) and monitors have one each. None is held while
-// another is taken, over I/O or over a wait.
+// scripts; slow log, latency monitor, pause (which has a timer) and monitors have one each. None is held
+// while another is taken, over I/O or over a wait.
 //
 // The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
 // anything to the store, start a goroutine for any command but a script, or register a command anywhere but

@@ -54,8 +54,8 @@ var vocabulary = []string{"", "a", "b", "0", "1", "-1", "10", "x", "nx", "XX", "
 	"REPLACE", "ABSTTL", "IDLETIME", "FREQ", "DB", "SAMPLES", "TIMEOUT", "ERROR", "inf", "1e4932", "0x1p4",
 	"\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbb", "LIB-NAME", "maxmemory", "save", "ASYNC", "PHYSICAL", "get", "mset"}
 
-// answering are the rows whose calls get one reply at once, whatever their arguments: not those that wait, hold
-// up or silence the connection, show it more than replies, or reply once for each argument.
+// answering are the rows whose calls get one reply at once, whatever their arguments: not those that wait,
+// hold up or silence the connection, show it more than replies, or reply once for each argument.
 func answering() []*Command {
 	var out []*Command
 	for _, row := range NewTable().All() {

@@ -9,6 +9,8 @@ import (
 	"github.com/redkeep/redkeep/resp"
 )
 
+const publishFlags = FlagPubSub | FlagNoMulti | FlagLoading | FlagStale | FlagFast
+
 const subscribeFlags = FlagPubSub | FlagNoScript | FlagNoMulti | FlagLoading | FlagStale
 
 // shardChannels tells that the words are channels of a shard, which is how Redis marks them: no keys.
@@ -39,12 +41,12 @@ var pubsubRows = []Command{
 		Keys: shardChannels, Complexity: "O(N) where N is the number of shard channels to unsubscribe.",
 		Summary: "Stops listening to messages posted to shard channels.",
 		Args:    args(argString("shardchannel").opt().many()), session: sunsubscribe},
-	{Name: "publish", Arity: 3, Kind: KindWrite, Flags: FlagPubSub | FlagNoMulti | FlagLoading | FlagStale | FlagFast,
+	{Name: "publish", Arity: 3, Kind: KindWrite, Flags: publishFlags,
 		Group: "pubsub", Since: "2.0.0",
 		Complexity: "O(N+M) where N is the number of subscribers of the channel and M of matching patterns.",
 		Summary:    "Posts a message to a channel, on all members; counts the receivers on this one.",
 		Args:       args(argString("channel"), argString("message")), plan: publish},
-	{Name: "spublish", Arity: 3, Kind: KindWrite, Flags: FlagPubSub | FlagNoMulti | FlagLoading | FlagStale | FlagFast,
+	{Name: "spublish", Arity: 3, Kind: KindWrite, Flags: publishFlags,
 		Keys: Keys{First: 1, Last: 1, Step: 1, Access: "not_key"}, Group: "pubsub", Since: "7.0.0",
 		Complexity: "O(N) where N is the number of subscribers of the shard channel.",
 		Summary:    "Posts a message to a shard channel, on all members; counts the receivers on this one.",

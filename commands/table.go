@@ -90,8 +90,8 @@ func (k Keys) none() bool { return k.First == 0 && k.CountAt == 0 }
 // Command is one row of the table.
 //
 // Invariants, checked when the table is built: I1 exactly one of plan, read, session, block, script, renew is
-// set, and it fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names are lower
-// case and unique.
+// set, and it fits Kind; a row with Subs alone has none. I2 |Arity| counts the command's own words. I3 names
+// are lower case and unique.
 type Command struct {
 	Name       string // lower case; a sub-command has its container in front: "client|id"
 	Arity      int    // Redis's convention: words with the name; negative: at least so many

@@ -63,7 +63,8 @@ func checkHandler(t *testing.T, row *Command) {
 		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
 	case row.planRead != nil && row.read == nil, row.wide && row.planRead == nil:
 		t.Errorf("%s: only a read can be planned as one", row.Name)
-	case row.Kind == KindRead && row.planRead == nil && row.planMulti == nil && row.inMulti == queuedInMulti:
+	case row.Kind == KindRead && row.planRead == nil && row.planMulti == nil &&
+		row.inMulti == queuedInMulti && row.Flags&FlagNoMulti == 0:
 		t.Errorf("%s: a transaction could not hold it", row.Name)
 	case (row.script != nil) != (row.Kind == KindScript):
 		t.Errorf("%s: its handler does not fit kind %s", row.Name, row.Kind)
