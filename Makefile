@@ -2,7 +2,8 @@
 SHELL    := /bin/bash -o pipefail
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BINARY   := bin/redkeep
-CORE     := ./resp/... ./mvcc/... ./lease/... ./cluster/... ./raftfsm/... ./commands/... ./cmd/...
+CORE     := ./resp/... ./mvcc/... ./lease/... ./locks/... ./pubsub/... ./cluster/... ./raftfsm/... ./script/... ./commands/... \
+	./client/... ./cmd/...
 FUZZTIME ?= 20s
 ARGS     ?=
 
