@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/raftfsm"
 )
 
 // Several commands in one transaction, each of which renders its own reply.
@@ -83,7 +84,10 @@ func (c *call) planPart() (render, error) {
 	default:
 		err = errNotInMulti
 	}
-	if err == nil && (c.compacts || c.publishes || c.request != nil) {
+	if c.publishes {
+		c.do(raftfsm.PublishOp(c.message))
+	}
+	if err == nil && (c.compacts || c.request != nil) {
 		err = errNotInMulti // another kind of request: it cannot stand inside a transaction
 	}
 	return r, err

@@ -9,7 +9,7 @@ import (
 	"github.com/redkeep/redkeep/resp"
 )
 
-const publishFlags = FlagPubSub | FlagNoMulti | FlagLoading | FlagStale | FlagFast
+const publishFlags = FlagPubSub | FlagLoading | FlagStale | FlagFast
 
 const subscribeFlags = FlagPubSub | FlagNoScript | FlagNoMulti | FlagLoading | FlagStale
 

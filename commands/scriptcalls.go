@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 	"github.com/redkeep/redkeep/script"
 )
@@ -74,7 +75,7 @@ func scriptGateAllowed(_ *scriptedCalls, c *call) error {
 }
 
 func scriptGateReadOnly(s *scriptedCalls, c *call) error {
-	if s.readOnly && c.row.Flags&FlagWrite != 0 {
+	if s.readOnly && c.row.Kind == KindWrite {
 		return errScriptReadOnly
 	}
 	return nil
@@ -139,8 +140,10 @@ func (s *scriptedCalls) serve(c *call, proto int) (resp.Value, error) {
 		switch {
 		case err != nil:
 			return resp.Value{}, err
-		case c.compacts, c.publishes, c.request != nil:
+		case c.compacts, c.request != nil:
 			return resp.Value{}, errScriptForbidden
+		case c.publishes:
+			c.do(raftfsm.PublishOp(c.message))
 		}
 		return s.run(c, render), nil
 	case c.row.planRead != nil:

@@ -95,6 +95,7 @@ func (x *Scratch) Txn(t *Txn, res *Result) (changed bool) {
 	}
 	b.st.count.revision = b.seen()
 	x.store.publish()
+	changed = changed || len(b.Published()) > 0
 	return changed
 }
 

@@ -28,6 +28,8 @@ type Batch struct {
 	queues Queues
 	reason QueueCause // why the records being written leave their queue
 
+	published []Op // OpPublish, in their order, since Published was called
+
 	quiet  bool     // results are not wanted
 	unread OpResult // where they go then
 	guards []guard  // outcomes of FlagGuardsFirst, in the order of evaluation
@@ -45,6 +47,14 @@ func (b *Batch) begin(st *state, now UnixMilli) {
 
 // Events returns how many events the batch has so far.
 func (b *Batch) Events() int { return len(b.events) }
+
+// Published returns the messages of the transactions since it was last called: those whose turn came, in their
+// order. They alias what the transactions were made of, and are valid until the next transaction.
+func (b *Batch) Published() []Op {
+	all := b.published
+	b.published = b.published[:0]
+	return all
+}
 
 // Now returns the stamped time of the batch.
 func (b *Batch) Now() UnixMilli { return b.now }
@@ -167,6 +177,8 @@ func (b *Batch) op(op *Op, r *OpResult) {
 		b.modify(op, r)
 	case OpTxn:
 		b.nested(op, r)
+	case OpPublish:
+		b.published = append(b.published, *op)
 	default:
 		panic(fmt.Sprintf("mvcc: operation of unknown kind %d at revision %d", op.Kind, b.Revision()))
 	}

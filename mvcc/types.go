@@ -74,11 +74,12 @@ type Expiry struct {
 type OpKind uint8
 
 const (
-	OpRange  OpKind = 1 + iota // read keys, as they are at the operation's turn
-	OpPut                      // write one key
-	OpDelete                   // delete the keys of a span
-	OpModify                   // change one key's record by a Modify
-	OpTxn                      // a nested transaction
+	OpRange   OpKind = 1 + iota // read keys, as they are at the operation's turn
+	OpPut                       // write one key
+	OpDelete                    // delete the keys of a span
+	OpModify                    // change one key's record by a Modify
+	OpTxn                       // a nested transaction
+	OpPublish                   // changes nothing: passes Value on as a message to Span.From; see Batch.Published
 )
 
 // ModifyKind is what an OpModify does. The set is closed; the values are part of the log format.

@@ -49,7 +49,7 @@ var modifications = []mvcc.ModifyKind{1, 2, 3, 4, 40, 41, 42, 43}
 
 func drawOp(t *rapid.T, depth int) mvcc.Op {
 	o := mvcc.Op{
-		Kind: mvcc.OpKind(rapid.IntRange(1, 5).Draw(t, "kind")), Span: drawSpan(t),
+		Kind: mvcc.OpKind(rapid.IntRange(1, 6).Draw(t, "kind")), Span: drawSpan(t),
 		Flags: mvcc.OpFlags(rapid.IntRange(0, 1<<9-1).Draw(t, "flags") |
 			rapid.IntRange(0, 7).Draw(t, "queue flags")<<13),
 		Value: drawString(t, "value"), Delta: rapid.Int64().Draw(t, "delta"),

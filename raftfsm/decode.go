@@ -174,7 +174,7 @@ func (r *reader) compare() (c mvcc.Compare) {
 }
 
 func (r *reader) op(o *mvcc.Op, depth int) {
-	o.Kind = mvcc.OpKind(r.enum("operation", byte(mvcc.OpRange), byte(mvcc.OpTxn)))
+	o.Kind = mvcc.OpKind(r.enum("operation", byte(mvcc.OpRange), byte(mvcc.OpPublish)))
 	fields := r.u8()
 	o.Span = r.span()
 	if fields&fieldFlags != 0 {

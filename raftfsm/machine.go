@@ -127,6 +127,7 @@ func (m *machine) request(b *mvcc.Batch, kind RequestKind, body *reader, res *mv
 		body.txn(&m.txn, 1)
 		if body.err == nil {
 			b.Txn(&m.txn, res)
+			m.publishAll(b.Published())
 		}
 	case ReqLeaseGrant:
 		m.grant(b, body, res)

@@ -64,7 +64,29 @@ func (m *machine) publish(b *mvcc.Batch, body *reader, res *mvcc.Result) {
 	}
 }
 
-// The kinds of a published message in the log.
+// publishAll tells the messages of a transaction.
+func (m *machine) publishAll(ops []mvcc.Op) {
+	for i := range ops {
+		kind := pubsub.KindChannel
+		if ops[i].Delta == publishShard {
+			kind = pubsub.KindShard
+		}
+		m.told.messages = append(m.told.messages, pubsub.Message{
+			Kind: kind, Channel: strings.Clone(ops[i].Span.From), Payload: strings.Clone(ops[i].Value),
+		})
+	}
+}
+
+// PublishOp is a message as a part of a transaction: it is sent if its turn comes.
+func PublishOp(m pubsub.Message) mvcc.Op {
+	op := mvcc.Op{Kind: mvcc.OpPublish, Span: mvcc.KeySpan(m.Channel), Value: m.Payload}
+	if m.Kind == pubsub.KindShard {
+		op.Delta = publishShard
+	}
+	return op
+}
+
+// The kinds of a published message in the log, as a request and as Op.Delta.
 const (
 	publishChannel = iota
 	publishShard

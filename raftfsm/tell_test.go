@@ -72,6 +72,40 @@ func TestPublishIsToldOnceInOrder(t *testing.T) {
 	}
 }
 
+// A message in a transaction is sent if its turn comes, and once.
+func TestPublishInATransaction(t *testing.T) {
+	l := newLone(t)
+	l.hub = pubsub.New(l.store)
+	l.hub.Start()
+	defer l.hub.Close()
+	l.quiet.Store(0)
+	channel, shard := &listener{}, &listener{}
+	subs := []*pubsub.Subscription{
+		subscribeAll(l.hub, channel, pubsub.KindChannel, "c"), subscribeAll(l.hub, shard, pubsub.KindShard, "c"),
+	}
+	say := func(kind pubsub.Kind, text string) mvcc.Op { return PublishOp(message(kind, text)) }
+	inner := mvcc.Txn{Then: []mvcc.Op{say(pubsub.KindShard, "nested")}}
+	missing := []mvcc.Compare{{Span: mvcc.KeySpan("a"), Target: mvcc.TargetVersion, Op: mvcc.CmpEqual}}
+	for range 2 {
+		l.entry(1000, 1, func(s *Submission) {
+			s.AddTxn(&mvcc.Txn{
+				Compares: missing,
+				Then: []mvcc.Op{say(pubsub.KindChannel, "first"), {Kind: mvcc.OpPut, Span: mvcc.KeySpan("a"), Value: "1"},
+					{Kind: mvcc.OpTxn, Txn: &inner}},
+				Else: []mvcc.Op{say(pubsub.KindChannel, "else")},
+			})
+			s.AddPublish(message(pubsub.KindChannel, "alone"))
+		})
+	}
+	l.hub.Drop(subs...)
+	if got := channel.got(); !slices.Equal(got, []string{"c=first", "c=alone", "c=else", "c=alone"}) {
+		t.Errorf("the channel was told %q", got)
+	}
+	if got := shard.got(); !slices.Equal(got, []string{"c=nested"}) {
+		t.Errorf("the sharded channel was told %q", got)
+	}
+}
+
 // A client that reads and caches is told before the writer is answered; not of its own writes if it says so.
 func TestTrackedReaderIsToldBeforeTheWriterIsAnswered(t *testing.T) {
 	l := newLone(t)
