@@ -48,8 +48,8 @@ func (b *Batch) begin(st *state, now UnixMilli) {
 // Events returns how many events the batch has so far.
 func (b *Batch) Events() int { return len(b.events) }
 
-// Published returns the messages of the transactions since it was last called: those whose turn came, in their
-// order. They alias what the transactions were made of, and are valid until the next transaction.
+// Published returns the messages of the transactions since it was last called: those whose turn came, in
+// their order. They alias what the transactions were made of, and are valid until the next transaction.
 func (b *Batch) Published() []Op {
 	all := b.published
 	b.published = b.published[:0]
