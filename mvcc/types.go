@@ -79,7 +79,7 @@ const (
 	OpDelete                    // delete the keys of a span
 	OpModify                    // change one key's record by a Modify
 	OpTxn                       // a nested transaction
-	OpPublish                   // changes nothing: passes Value on as a message to Span.From; see Batch.Published
+	OpPublish                   // changes nothing: Value is a message to Span.From; see Batch.Published
 )
 
 // ModifyKind is what an OpModify does. The set is closed; the values are part of the log format.
