@@ -154,6 +154,9 @@ func (d *Dispatcher) ServePipeline(conn *resp.Conn, cmds []resp.Command) {
 	s := d.session(conn)
 	defer s.run.shrink()
 	for i := range cmds {
+		if conn.Stopping() {
+			break
+		}
 		if conn.Closing() || !d.serve(conn, s, cmds[i].Args) {
 			s.run.abandon()
 			return

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"net"
 	"strings"
 	"testing"
@@ -50,6 +51,31 @@ func TestWithoutQuorum(t *testing.T) {
 	c.want("nil", "GET", "a")
 	if got := c.do("CLUSTER.HEALTH"); !strings.Contains(got, `"healthy" 0`) {
 		t.Errorf("health %s", got)
+	}
+}
+
+// A pipeline whose every command waits for a quorum does not hold up a stop: what has not begun is left.
+func TestStopInAPipelineWithoutQuorum(t *testing.T) {
+	const limit, commands = 300 * time.Millisecond, 40
+	n := loneNode(t, limit)
+	c := n.dial(t)
+	var pipeline strings.Builder
+	for range commands { // each waits by itself
+		pipeline.WriteString(encode("SET", "a", "1") + encode("KV.GET", "a"))
+	}
+	c.send(pipeline.String())
+	waitFor(t, "the pipeline to be served", func() bool {
+		all := n.d.sessions()
+		return len(all) == 1 && all[0].last.Load() != nil
+	})
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := n.server.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > commands*limit/4 {
+		t.Errorf("stopping took %v", took)
 	}
 }
 

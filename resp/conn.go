@@ -113,6 +113,11 @@ func (c *Conn) CloseAfterReply() { c.leaving = true }
 // called, or the client is gone. Handler only.
 func (c *Conn) Closing() bool { return c.leaving || c.gone || c.killed.Load() }
 
+// Stopping is true when the server is closing: what has not begun of the batch is to be left, for a pipeline
+// of many commands that wait would hold up the stop. The client is told by the end of the connection.
+// Handler only.
+func (c *Conn) Stopping() bool { return c.stage.Load() == stageStopping }
+
 // Kill cuts the connection at once; replies not yet written are lost. Closed is still called.
 func (c *Conn) Kill() {
 	if c.killed.CompareAndSwap(false, true) {
