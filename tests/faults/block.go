@@ -7,7 +7,8 @@ import (
 )
 
 // A block is the commands of a transaction, each an operation of another kind. To the model it is one
-// operation: its commands take effect one after the other, with nobody between them, and its answer is theirs.
+// operation: its commands take effect one after the other, with nobody between them, and its answer is
+// theirs.
 
 // blockKinds are what a block draws from. Kinds with a deadline are not among them: it is counted from the
 // call of the operation itself.

@@ -18,7 +18,9 @@ func branches(o *Op) {
 
 func TestLinearCheckerKnowsTransactions(t *testing.T) {
 	set := func(call, ret int64, v string) *Op { return op(0, call, ret, setKind, "OK", values(v)) }
-	get := func(call, ret int64, v string, more ...func(*Op)) *Op { return op(1, call, ret, getKind, v, more...) }
+	get := func(call, ret int64, v string, more ...func(*Op)) *Op {
+		return op(1, call, ret, getKind, v, more...)
+	}
 	cas := func(call, ret int64, seen_, v, answer string) *Op {
 		return op(2, call, ret, casKind, answer, seen(seen_), values(v))
 	}
