@@ -203,3 +203,18 @@ func TestAScriptIsDecidedInItsTurn(t *testing.T) {
 		})
 	}
 }
+
+// A transaction that only compares is no local read: what the node has in memory may be old.
+func TestACompareIsNotAnsweredFromMemory(t *testing.T) {
+	d := newDuel(t)
+	rival := d.write("SET", "k", "b")
+	d.write("SET", "k", "a")
+	p := begin(t, d.s, words("KV.TXN 1 value k = a 1 2 GET k 0")...)
+	p.Silent(moment)
+	batch := d.leader.Next()
+	d.overtake(rival)
+	d.commit(batch)
+	if v, _ := p.Wait().Field("succeeded"); v.Int() != 0 {
+		t.Error("the guard was decided before its turn")
+	}
+}
