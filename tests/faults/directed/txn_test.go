@@ -139,8 +139,8 @@ func TestAMultiIsOneEntry(t *testing.T) {
 	}
 }
 
-// EXEC is not done when anything that was watched has changed, be it before EXEC was sent or after: a key that
-// was there, one of several, or one that was missing.
+// EXEC is not done when anything that was watched has changed, be it before EXEC was sent or after: a key
+// that was there, one of several, or one that was missing.
 func TestAWatchedKeyIsGuarded(t *testing.T) {
 	d := newDuel(t)
 	there, missing := d.write("SET", "k", "b"), d.write("SET", "m", "b")
@@ -184,7 +184,8 @@ func TestAScriptIsDecidedInItsTurn(t *testing.T) {
 			fresh := ok(t, d.s, "EVAL", "return "+tc.read, "0").Text
 			d.write("DEL", "k", "m", "r1")
 			d.write("SET", "k", "a")
-			p := begin(t, d.s, "EVAL", fmt.Sprintf("local v = %s redis.call('SET', 'result', v) return v", tc.read), "0")
+			script := fmt.Sprintf("local v = %s redis.call('SET', 'result', v) return v", tc.read)
+			p := begin(t, d.s, "EVAL", script, "0")
 			first := d.leader.Next()
 			d.overtake(rival)
 			d.commit(first)
