@@ -24,7 +24,7 @@ var pubsubRows = []Command{
 	{Name: "psubscribe", Arity: -2, Flags: subscribeFlags, Group: "pubsub", Since: "2.0.0", subscribed: true,
 		Complexity: "O(N) where N is the number of patterns to subscribe to.",
 		Summary:    "Listens for messages published to channels that match one or more patterns.",
-		Args:       args(argPattern("pattern").many()), session: psubscribe},
+		Args:       args(argBlock("pattern", argPattern("pattern")).many()), session: psubscribe},
 	{Name: "ssubscribe", Arity: -2, Flags: subscribeFlags, Group: "pubsub", Since: "7.0.0", subscribed: true,
 		Keys: shardChannels, Complexity: "O(N) where N is the number of shard channels to subscribe to.",
 		Summary: "Listens for messages published to shard channels.",

@@ -110,7 +110,7 @@ func TestMetricNames(t *testing.T) {
 }
 
 func TestGCPercent(t *testing.T) {
-	percent := map[uint64]int64{0: 4800, 4 << 20: 4800, 192 << 20: 100, 384 << 20: 50, 1 << 30: 40}
+	percent := map[uint64]int64{0: 4800, 4 << 20: 4800, 192 << 20: 100, 384 << 20: 80, 1 << 30: 80}
 	for live, want := range percent {
 		if got := gcPercent(live); got != want {
 			t.Errorf("%d bytes live: GOGC %d, want %d", live, got, want)

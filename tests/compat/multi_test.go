@@ -3,6 +3,7 @@ package compat
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,7 +137,10 @@ func randomTransaction(rng *rand.Rand) (calls [][]string) {
 	add := func(line string) { calls = append(calls, strings.Fields(line)) }
 	some := func(most int) {
 		for range rng.IntN(most) {
-			calls = append(calls, randomCall(rng))
+			// Redis 7.0 may make a value longer by a BITFIELD that fails, and not tell those who watch it.
+			if call := randomCall(rng); call[0] != "BITFIELD" || !slices.Contains(call, "FAIL") {
+				calls = append(calls, call)
+			}
 		}
 	}
 	if rng.IntN(2) == 0 {

@@ -2,7 +2,7 @@ package faults
 
 import (
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -102,11 +102,11 @@ func readVersion(r wire.Reply) version {
 	return version{revision: revision.Int(), exists: kind.Text == "put", value: value.Text, expires: ms}
 }
 
-// at returns the version of a key that a revision shows; ok is false if there is none yet.
+// at returns the version of a key that a revision shows; ok is false if there is none yet. One revision may
+// have several: a write to a key past its deadline first ends it.
 func (a *archive) at(key string, revision int64) (v version, ok bool) {
 	all := a.versions[key]
-	byRevision := func(v version, r int64) int { return compare(v.revision, r) }
-	i, _ := slices.BinarySearchFunc(all, revision+1, byRevision) // of several in one revision, the last counts
+	i := sort.Search(len(all), func(i int) bool { return all[i].revision > revision })
 	if i == 0 {
 		return version{}, false
 	}
