@@ -12,6 +12,8 @@ import (
 // scriptedCalls is how a script reaches the commands: it is the script.Caller of one attempt. Each call
 // passes gates, then is planned and rendered as it would be outside, against the attempt's scratch.
 //
+// Leases, locks and elections are not for scripts: what a script knows of them could not be guarded.
+//
 // It belongs to the goroutine that runs the script.
 type scriptedCalls struct {
 	d       *Dispatcher
@@ -140,6 +142,9 @@ func (s *scriptedCalls) serve(c *call, proto int) (resp.Value, error) {
 		case err != nil:
 			return resp.Value{}, err
 		case c.compacts, c.publishes, c.request != nil:
+			return resp.Value{}, errScriptForbidden
+		}
+		if c.txn.AsksOthers() {
 			return resp.Value{}, errScriptForbidden
 		}
 		return s.run(c, render), nil

@@ -42,7 +42,8 @@ type Kind struct {
 // kinds is every operation that clients send.
 var kinds = []*Kind{
 	getKind, setKind, delKind, incrKind, appendKind, msetKind, kvPutKind, kvRangeKind, kvDelKind, setPxKind,
-	expireKind, casKind, multiKind, watchedKind, kvTxnKind, evalKind,
+	expireKind, casKind, multiKind, watchedKind, kvTxnKind,
+	kvTxnReadKind, evalKind,
 }
 
 // Mark is a value that only one operation writes.

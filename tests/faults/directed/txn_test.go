@@ -219,3 +219,25 @@ func TestACompareIsNotAnsweredFromMemory(t *testing.T) {
 		t.Error("the guard was decided before its turn")
 	}
 }
+
+// A script whose writes may or may not have been made is not run again behind its client's back.
+func TestAnUncertainScriptIsNotRunAgain(t *testing.T) {
+	s := puppet.Set(t, "--request-timeout", "2s")
+	a, b := s.Puppets[0], s.Puppets[1]
+	s.Log.Introduce(a, 2)
+	p := begin(t, s, "EVAL", "return redis.call('INCR', 'n')", "0")
+	a.Next() // accepted, and never heard of again
+	if r := p.Wait(); !strings.HasPrefix(r.Text, "UNCERTAIN ") {
+		t.Fatalf("EVAL = %v", r)
+	}
+	s.Log.Start(b, 3)
+	probe := begin(t, s, "INCR", "other")
+	s.Log.Append(b, 3, true, b.Next())
+	if r := probe.Wait(); r.Int() != 1 {
+		t.Errorf("INCR other = %v", r)
+	}
+	var more puppet.Entry
+	if v, exists := local(t, s, "n"); exists || b.MaybeNext(&more) {
+		t.Errorf("n = %q, another batch %x, though nobody asked again", v, more)
+	}
+}
