@@ -25,8 +25,8 @@ import (
 // the guards (a script that writes nothing has none), and listing a command's keys beforehand (whoever
 // forgets one has a lost update).
 //
-// Leases and queues are not in the store, and nothing could guard what was read of them. So a scratch does not
-// take steps that ask for them; see AsksOthers. Ending a place in a queue like any key asks nothing.
+// Leases and queues are not in the store, and nothing could guard what was read of them. So a scratch does
+// not take steps that ask for them; see AsksOthers. Ending a place in a queue like any key asks nothing.
 //
 // Drawback: a step that walks a large span loads it, some 250 bytes a key, and guards each of its keys.
 

@@ -203,8 +203,8 @@ func TestScratchLimit(t *testing.T) {
 	}
 }
 
-// A scratch knows nothing of leases and queues: it does not take what asks for them, and otherwise treats a key
-// on a lease, and a place in a queue, as any key.
+// A scratch knows nothing of leases and queues: it does not take what asks for them, and otherwise treats a
+// key on a lease, and a place in a queue, as any key.
 func TestScratchBesideLeases(t *testing.T) {
 	s := New()
 	defer s.Close()
@@ -217,7 +217,8 @@ func TestScratchBesideLeases(t *testing.T) {
 	x := s.NewScratch(1, 10)
 	defer x.Close()
 	step := Txn{Then: []Op{
-		{Kind: OpPut, Span: KeySpan("k"), Value: "2", Flags: FlagKeepLease}, {Kind: OpDelete, Span: PrefixSpan("m/")},
+		{Kind: OpPut, Span: KeySpan("k"), Value: "2", Flags: FlagKeepLease},
+		{Kind: OpDelete, Span: PrefixSpan("m/")},
 	}}
 	var res Result
 	if !x.Txn(&step, &res) || res.Ops[0].Err != nil || res.Ops[0].Record.Lease() != 7 || res.Ops[1].N != 1 {
