@@ -241,3 +241,18 @@ func TestAnUncertainScriptIsNotRunAgain(t *testing.T) {
 		t.Errorf("n = %q, another batch %x, though nobody asked again", v, more)
 	}
 }
+
+// A client that goes away while its script waits for a round of the barrier costs nothing. (That a node has
+// panicked fails every test.)
+func TestAClientOfAWaitingScriptGoesAway(t *testing.T) {
+	d := newDuel(t)
+	for _, p := range d.s.Puppets {
+		p.Mute(true)
+	}
+	conn := d.dial()
+	send(t, conn, []string{"EVAL", "return redis.call('GET', 'k')", "0"})
+	waits := func() bool { return strings.Contains(ok(t, d.s, "CLIENT", "LIST").Text, "cmd=eval") }
+	d.s.Await("the script to wait", waits)
+	conn.Close()
+	d.s.Await("its connection to end", func() bool { return !waits() })
+}
