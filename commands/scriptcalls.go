@@ -13,6 +13,8 @@ import (
 // scriptedCalls is how a script reaches the commands: it is the script.Caller of one attempt. Each call
 // passes gates, then is planned and rendered as it would be outside, against the attempt's scratch.
 //
+// Leases, locks and elections are not for scripts: what a script knows of them could not be guarded.
+//
 // It belongs to the goroutine that runs the script.
 type scriptedCalls struct {
 	d       *Dispatcher
@@ -144,6 +146,9 @@ func (s *scriptedCalls) serve(c *call, proto int) (resp.Value, error) {
 			return resp.Value{}, errScriptForbidden
 		case c.publishes:
 			c.do(raftfsm.PublishOp(c.message))
+		}
+		if c.txn.AsksOthers() {
+			return resp.Value{}, errScriptForbidden
 		}
 		return s.run(c, render), nil
 	case c.row.planRead != nil:

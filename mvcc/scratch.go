@@ -25,6 +25,9 @@ import (
 // the guards (a script that writes nothing has none), and listing a command's keys beforehand (whoever
 // forgets one has a lost update).
 //
+// Leases and queues are not in the store, and nothing could guard what was read of them. So a scratch does
+// not take steps that ask for them; see AsksOthers. Ending a place in a queue like any key asks nothing.
+//
 // Drawback: a step that walks a large span loads it, some 250 bytes a key, and guards each of its keys.
 
 // Scratch evaluates steps against a pinned revision. Not safe for concurrent use; Close lets go of the pin.
@@ -51,11 +54,12 @@ func (s *Store) NewScratch(now UnixMilli, keys int) *Scratch {
 		panic("mvcc: the newest revision is not readable: " + err.Error())
 	}
 	x := &Scratch{pin: pin, now: now, limit: keys, missing: map[string]bool{}}
-	st := &state{index: index{byKey: map[string]*chain{}, under: x}}
+	st := &state{index: index{byKey: map[string]*chain{}, under: x}, leased: newAttachments()}
 	st.count.revision, st.count.compacted = pin.Revision, pin.CompactRevision
 	st.view.st = st
 	x.store.mu.at, x.store.scratch = st, x
 	x.store.publish()
+	x.batch.leases, x.batch.queues = anyLease{}, noQueue{}
 	x.batch.begin(st, now)
 	return x
 }
@@ -77,7 +81,7 @@ func (x *Scratch) Full() bool { return x.full }
 func (x *Scratch) Written() int64 { return x.written }
 
 // Txn runs one step and reports whether it changed anything, expiries of due keys aside. Deadlines that are
-// relative in t must have been resolved; see Resolve.
+// relative in t must have been resolved; see Resolve. REQUIRES: !t.AsksOthers().
 func (x *Scratch) Txn(t *Txn, res *Result) (changed bool) {
 	x.store.mu.Lock()
 	defer x.store.mu.Unlock()
@@ -111,6 +115,25 @@ func (t *Txn) Resolve(now UnixMilli) {
 			}
 		}
 	}
+}
+
+// AsksOthers reports whether the outcome of t depends on more than the store: on leases, locks or elections.
+func (t *Txn) AsksOthers() bool {
+	for i := range t.Compares {
+		if t.Compares[i].Target == TargetLock {
+			return true
+		}
+	}
+	for _, ops := range [...][]Op{t.Then, t.Else} {
+		for i := range ops {
+			op := &ops[i]
+			queue := op.Kind == OpModify && op.Modify >= ModifyQueueJoin
+			if queue || op.Lease != 0 || op.Txn != nil && op.Txn.AsksOthers() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Guards are the compares that hold as long as nothing that the steps have read is different.

@@ -202,3 +202,36 @@ func TestScratchLimit(t *testing.T) {
 		}
 	}
 }
+
+// A scratch knows nothing of leases and queues: it does not take what asks for them, and otherwise treats a
+// key on a lease, and a place in a queue, as any key.
+func TestScratchBesideLeases(t *testing.T) {
+	s := New()
+	defer s.Close()
+	leased := Txn{Then: []Op{{Kind: OpPut, Span: KeySpan("k"), Value: "1", Lease: 7}}}
+	join := Txn{Then: []Op{{Kind: OpModify, Modify: ModifyQueueJoin, Span: KeySpan("m"), Lease: 7}}}
+	s.Update(1, func(b *Batch) {
+		b.Txn(&leased, nil)
+		b.Txn(&join, nil)
+	})
+	x := s.NewScratch(1, 10)
+	defer x.Close()
+	step := Txn{Then: []Op{
+		{Kind: OpPut, Span: KeySpan("k"), Value: "2", Flags: FlagKeepLease},
+		{Kind: OpDelete, Span: PrefixSpan("m/")},
+	}}
+	var res Result
+	if !x.Txn(&step, &res) || res.Ops[0].Err != nil || res.Ops[0].Record.Lease() != 7 || res.Ops[1].N != 1 {
+		t.Errorf("%+v", res)
+	}
+	fenced := Txn{Compares: []Compare{{Target: TargetLock, Span: KeySpan("m")}}}
+	for _, tc := range []struct {
+		txn  *Txn
+		asks bool
+	}{{&leased, true}, {&join, true}, {&fenced, true}, {&step, false},
+		{&Txn{Else: []Op{{Kind: OpTxn, Txn: &fenced}}}, true}} {
+		if tc.txn.AsksOthers() != tc.asks {
+			t.Errorf("%+v: AsksOthers is not %v", tc.txn, tc.asks)
+		}
+	}
+}

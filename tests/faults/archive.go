@@ -115,12 +115,18 @@ func (a *archive) at(key string, revision int64) (v version, ok bool) {
 
 // has reports whether a mark was ever written.
 func (a *archive) has(partition int, m Mark) bool {
+	_, ok := a.firstOf(partition, m)
+	return ok
+}
+
+// firstOf returns the revision that wrote a mark.
+func (a *archive) firstOf(partition int, m Mark) (revision int64, ok bool) {
 	for _, v := range a.versions[keyName(partition, m.Key)] {
 		if v.exists && marked(v.value, m) {
-			return true
+			return v.revision, true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // marked reports whether a value ends with a mark; numbers must be equal, since one may be the end of

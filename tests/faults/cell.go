@@ -34,10 +34,39 @@ type Cells [keysPerPartition]Cell
 // maxPipelining bounds the clients that send pipelines, so that State stays comparable.
 const maxPipelining = 32
 
-// State is a partition together with how far each client's pipeline has come in it.
+// State is a partition together with how far each client's pipeline has come in it, and what it watches.
+// Writes counts the changes of each key, its ends included, so that a value which comes back is told from one
+// that has never gone. It is by key and not for all, because the order of writes to different keys leaves no
+// trace: else the search would take each such order for a state of its own.
 type State struct {
-	Cells Cells
-	Place [maxPipelining]uint8
+	Cells   Cells
+	Place   [maxPipelining]uint8
+	Writes  [keysPerPartition]uint16
+	Watched [maxPipelining]uint16 // what version said when the client watched
+}
+
+// version tells one content of a key from all others it has had: 0 for none.
+func (s *State) version(key int) uint16 {
+	if !s.Cells[key].Exists {
+		return 0
+	}
+	return s.Writes[key]
+}
+
+// take applies an operation and returns the answer it must get.
+func (s *State) take(op *Op) (text string) {
+	before := s.Cells
+	if op.Kind.Turn != nil {
+		text = op.Kind.Turn(s, op)
+	} else {
+		text = op.Kind.Step(&s.Cells, op)
+	}
+	for i := range s.Cells {
+		if s.Cells[i] != before[i] {
+			s.Writes[i]++
+		}
+	}
+	return text
 }
 
 // slack is how far the clocks of nodes and test may differ where a deadline is judged. A run with clock
@@ -64,14 +93,14 @@ func step(s State, op *Op, tolerance slack) (bool, any) {
 	live, gone := mayLive(s.Cells[fading], op, tolerance), mayBeGone(s.Cells[fading], op, tolerance)
 	if live {
 		next := s
-		if text := op.Kind.Step(&next.Cells, op); op.Unknown || text == op.Answer {
+		if text := next.take(op); op.Unknown || text == op.Answer {
 			return true, next
 		}
 	}
 	if gone {
 		next := s
 		next.Cells[fading] = Cell{}
-		if text := op.Kind.Step(&next.Cells, op); op.Unknown || text == op.Answer {
+		if text := next.take(op); op.Unknown || text == op.Answer {
 			return true, next
 		}
 	}

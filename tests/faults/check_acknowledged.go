@@ -11,10 +11,10 @@ import (
 // REQUIRES: the archive is complete.
 func checkAcknowledged(ops, refused []*Op, a *archive) (checked int, err error) {
 	for _, op := range ops {
-		if op.Unknown || op.Kind.Marks == nil {
+		if op.Unknown {
 			continue
 		}
-		for _, m := range op.Kind.Marks(op) {
+		for _, m := range op.marks() {
 			checked++
 			if !a.has(op.Partition, m) {
 				return checked, fmt.Errorf("acknowledged but lost: client %d %v", op.Client, op)
@@ -25,10 +25,7 @@ func checkAcknowledged(ops, refused []*Op, a *archive) (checked int, err error) 
 		}
 	}
 	for _, op := range refused {
-		if op.Kind.Marks == nil {
-			continue
-		}
-		checked++
+		checked += min(1, len(op.marks()))
 		if a.hasAny(op) {
 			return checked, fmt.Errorf("refused as definitely not done, but done: client %d %v", op.Client,
 				op.Kind.Args(op))

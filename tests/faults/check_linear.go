@@ -43,7 +43,7 @@ func operation(op *Op) porcupine.Operation {
 // REQUIRES: the archive is complete and nothing is under way any more.
 func decideMaybes(ops []*Op, a *archive) (left []*Op, dropped int) {
 	for _, op := range ops {
-		if op.Unknown && op.Kind.Marks != nil && !a.hasAny(op) {
+		if op.Unknown && len(op.marks()) > 0 && !a.hasAny(op) {
 			dropped++
 			continue
 		}
@@ -53,7 +53,7 @@ func decideMaybes(ops []*Op, a *archive) (left []*Op, dropped int) {
 }
 
 func (a *archive) hasAny(op *Op) bool {
-	for _, m := range op.Kind.Marks(op) {
+	for _, m := range op.marks() {
 		if a.has(op.Partition, m) {
 			return true
 		}

@@ -21,6 +21,8 @@ func on(key int) func(*Op) { return func(o *Op) { o.Key = key } }
 
 func values(v ...string) func(*Op) { return func(o *Op) { o.Values = v } }
 
+func seen(v string) func(*Op) { return func(o *Op) { o.Seen = v } }
+
 func at(revision int64) func(*Op) { return func(o *Op) { o.Revision = revision } }
 
 func place(pos uint8) func(*Op) { return func(o *Op) { o.Pos = pos } }

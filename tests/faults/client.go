@@ -19,7 +19,8 @@ const (
 )
 
 // definite are the error prefixes that promise that nothing was done.
-var definite = []string{"CLUSTERDOWN ", "BUSY ", "TRYAGAIN ", "OOM ", "MOVED ", "LOADING "}
+var definite = []string{"CLUSTERDOWN ", "BUSY ", "TRYAGAIN ", "OOM ", "MOVED ", "LOADING ",
+	"EXECABORT "}
 
 // clientTimeout is above the request timeout of every profile, so that a node has its chance to answer.
 const clientTimeout = 3 * time.Second
@@ -56,7 +57,7 @@ func (c *client) drive() {
 		case <-c.run.stop:
 			return
 		case <-tick.C:
-			c.do(c.next(), func() {})
+			c.act(c.next())
 		}
 	}
 }
@@ -71,8 +72,30 @@ func (c *client) next() []*Op {
 	out := make([]*Op, n)
 	for i := range out {
 		out[i] = c.draw(partition)
+		for n > 1 && out[i].Kind.Look != nil {
+			out[i] = c.draw(partition)
+		}
 	}
 	return out
+}
+
+// act sends operations, a single one behind what it looks at first.
+func (c *client) act(ops []*Op) {
+	if ops[0].Kind.Look != nil && !c.look(ops[0]) {
+		c.close() // a later transaction must not be guarded by what this one has watched
+		return
+	}
+	c.do(ops, nothing)
+}
+
+// look does what an operation wants to see first, as an operation of its own, and reports whether it was
+// answered.
+func (c *client) look(op *Op) bool {
+	first, before := op.Kind.Look(op), len(c.ops)
+	first.Partition, first.Client = op.Partition, op.Client
+	c.do([]*Op{first}, nothing)
+	op.Seen = first.Answer
+	return len(c.ops) > before
 }
 
 // do sends operations in one go, calls sent when they are on their way (or cannot be), and files the
@@ -84,7 +107,9 @@ func (c *client) do(ops []*Op, sent func()) {
 	}
 	var request strings.Builder
 	for _, op := range ops {
-		request.WriteString(wire.Encode(op.Kind.Args(op)...))
+		for _, words := range op.commands() {
+			request.WriteString(wire.Encode(words...))
+		}
 	}
 	call := c.run.now()
 	err := c.conn.Send(request.String())
@@ -93,7 +118,7 @@ func (c *client) do(ops []*Op, sent func()) {
 	for _, op := range ops {
 		var r wire.Reply
 		if err == nil {
-			r, err = c.conn.Read()
+			r, err = c.await(op)
 		}
 		op.Call, op.Ret = call, c.run.now()
 		f := c.read(op, r, err)
@@ -106,6 +131,23 @@ func (c *client) do(ops []*Op, sent func()) {
 	if err != nil {
 		c.close()
 	}
+}
+
+// await reads the replies to an operation and returns the last.
+func (c *client) await(op *Op) (last wire.Reply, err error) {
+	failed := ""
+	for range op.commands() {
+		if last, err = c.conn.Read(); err != nil {
+			return last, err
+		}
+		if failed == "" && last.IsErr() {
+			failed = last.Text
+		}
+	}
+	if failed != "" && !last.IsErr() {
+		c.complain(op, fmt.Sprintf("%q, and then %s", failed, last))
+	}
+	return last, nil
 }
 
 func (c *client) dial() bool {

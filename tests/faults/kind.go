@@ -17,6 +17,12 @@ type Kind struct {
 	// Draw chooses key, values and times. Each value written must be d.value or d.number, which are unique.
 	Draw func(d *dice, op *Op)
 	Args func(op *Op) []string
+	// Commands are what is sent in one go where one command is not enough; the reply to the last is the
+	// operation's, and those before it must be no errors, unless the last is one, too. nil for Args alone.
+	Commands func(op *Op) [][]string
+	// Look is an operation that the client does first, on the same connection; its answer becomes op.Seen.
+	// Without an answer to it, the operation is not sent. nil for none.
+	Look func(op *Op) *Op
 	// Answer renders a reply that is not an error as Step does, and takes the revision from it, if it has one;
 	// nil for the plain text of the reply.
 	Answer func(op *Op, r wire.Reply) (text string, revision int64, ok bool)
@@ -24,15 +30,20 @@ type Kind struct {
 	IsAnswer func(text string) bool
 	// Step applies the operation and returns the answer it must get. It must not depend on anything else.
 	Step func(c *Cells, op *Op) string
+	// Turn is Step for an operation that depends on what its client has watched; nil for all others.
+	Turn func(s *State, op *Op) string
 	// Marks says which unique value the operation leaves in which key, for the checks against the history that
-	// the nodes keep; nil if it leaves none.
+	// the nodes keep; nil if it leaves none. An operation that writes at all leaves at least one, or never any:
+	// its marks decide whether it was done. Where it chooses what to write, these are all that it might have
+	// written, or once there is an answer those that it has.
 	Marks func(op *Op) []Mark
 }
 
 // kinds is every operation that clients send.
 var kinds = []*Kind{
 	getKind, setKind, delKind, incrKind, appendKind, msetKind, kvPutKind, kvRangeKind, kvDelKind, setPxKind,
-	expireKind,
+	expireKind, casKind, multiKind, watchedKind, kvTxnKind,
+	kvTxnReadKind, evalKind,
 }
 
 // Mark is a value that only one operation writes.
@@ -47,6 +58,8 @@ type Op struct {
 	Partition int
 	Key       int
 	Values    []string
+	Seen      string // the answer to its Look
+	Parts     []*Op  // of a transaction
 	TTL       time.Duration
 	Client    int
 	Pos       uint8 // place among the answered operations of a pipeline, from 1; 0 outside pipelines
@@ -57,6 +70,22 @@ type Op struct {
 }
 
 func (op *Op) key() string { return keyName(op.Partition, op.Key) }
+
+// commands are what the operation sends.
+func (op *Op) commands() [][]string {
+	if op.Kind.Commands != nil {
+		return op.Kind.Commands(op)
+	}
+	return [][]string{op.Kind.Args(op)}
+}
+
+// marks are the operation's, none for one that leaves none.
+func (op *Op) marks() []Mark {
+	if op.Kind.Marks == nil {
+		return nil
+	}
+	return op.Kind.Marks(op)
+}
 
 // keyName names a key of a partition; -1 gives the prefix of all its keys.
 func keyName(partition, key int) string {

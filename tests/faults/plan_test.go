@@ -93,7 +93,7 @@ func TestARunWithoutWorkIsNoPass(t *testing.T) {
 	}
 	full := func() *result {
 		r := &result{injected: map[string]int{}, perKind: map[string]int{}, struck: 1, local: minLocal, marks: 1,
-			revisions: 1, versions: 1, hashed: 3}
+			whole: 1, revisions: 1, versions: 1, hashed: 3}
 		for _, k := range kinds {
 			r.perKind[k.Name] = minPerKind
 		}
@@ -108,6 +108,7 @@ func TestARunWithoutWorkIsNoPass(t *testing.T) {
 		"no fault":     func(r *result) { r.struck = 0 },
 		"no hash":      func(r *result) { r.hashed = 2 },
 		"one kind":     func(r *result) { r.perKind["INCR"] = 0 },
+		"none whole":   func(r *result) { r.whole = 0 },
 		"no marks":     func(r *result) { r.marks = 0 },
 		"no revisions": func(r *result) { r.revisions = 0 },
 	} {

@@ -30,7 +30,7 @@ type result struct {
 
 	perKind                                  map[string]int // answered
 	answered, maybes, decided, refused, lost int
-	local, versions, marks, revisions        int
+	local, versions, marks, revisions, whole int
 	hashed                                   int // members compared
 	checking                                 time.Duration
 }
@@ -54,6 +54,8 @@ func (r *run) check(t testing.TB, w *world, res *result) {
 	report("revisions", err)
 	res.marks, err = checkAcknowledged(ops, refused, r.archive)
 	report("acknowledged", err)
+	res.whole, err = checkWhole(ops, r.archive)
+	report("whole", err)
 	res.local, err = checkLocal(reads, r.archive, tolerance)
 	report("local reads", err)
 	res.hashed, err = checkHashes(w.cluster.Nodes)
@@ -117,9 +119,9 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 	if res.injected["lag behind a snapshot"] > 0 && res.snapshots == 0 {
 		say("no snapshot was installed")
 	}
-	if res.local < minLocal || res.marks == 0 || res.revisions == 0 || res.versions == 0 {
-		say("%d local reads, %d writes looked up, %d revisions, %d versions", res.local, res.marks, res.revisions,
-			res.versions)
+	if res.local < minLocal || res.marks == 0 || res.revisions == 0 || res.versions == 0 || res.whole == 0 {
+		say("%d local reads, %d writes looked up, %d in one revision with another, %d revisions, %d versions",
+			res.local, res.marks, res.whole, res.revisions, res.versions)
 	}
 	if res.hashed < p.Nodes {
 		say("the state of %d members was compared, want %d", res.hashed, p.Nodes)
