@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/redkeep/redkeep/commands"
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/raftfsm"
 )
 
@@ -90,7 +91,7 @@ func TestMetricNames(t *testing.T) {
 		Name: "get", Calls: 3, Failed: 1, Rejected: 2, Time: time.Second,
 		Latency: []commands.LatencyBucket{{UpTo: time.Millisecond, Count: 3}},
 	}}}
-	look := func() moment { return moment{engine: &raftfsm.Stats{}} }
+	look := func() moment { return moment{engine: &raftfsm.Stats{}, hub: &pubsub.Stats{}} }
 	m.registry.MustRegister(newPartsCollector(look, func() commands.Stats { return st },
 		map[string]float64{"x": 1}))
 	problems, err := testutil.GatherAndLint(m.registry)

@@ -15,6 +15,7 @@ import (
 const (
 	minPerKind     = 20
 	minLocal       = 100
+	minTold        = 2000
 	maxUnavailable = 15 * time.Second
 	searchTime     = 2 * time.Minute
 )
@@ -32,6 +33,8 @@ type result struct {
 	answered, maybes, decided, refused, lost int
 	local, versions, marks, revisions        int
 	hashed                                   int // members compared
+	watch                                    watchWork
+	fell                                     int // watches whose queue overflowed
 	checking                                 time.Duration
 }
 
@@ -56,6 +59,8 @@ func (r *run) check(t testing.TB, w *world, res *result) {
 	report("acknowledged", err)
 	res.local, err = checkLocal(reads, r.archive, tolerance)
 	report("local reads", err)
+	res.watch, err = checkWatches(r.watchers, r.facts)
+	report("watches", err)
 	res.hashed, err = checkHashes(w.cluster.Nodes)
 	report("state hashes", err)
 	res.checking = time.Since(from)
@@ -121,6 +126,9 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 		say("%d local reads, %d writes looked up, %d revisions, %d versions", res.local, res.marks, res.revisions,
 			res.versions)
 	}
+	if w := res.watch; w.events < minTold || w.prevs == 0 || w.progress == 0 || w.resumed == 0 || res.fell == 0 {
+		say("watchers were told %+v, and fell behind %d times", w, res.fell)
+	}
 	if res.hashed < p.Nodes {
 		say("the state of %d members was compared, want %d", res.hashed, p.Nodes)
 	}
@@ -176,6 +184,16 @@ func checkHashes(nodes []*node.Node) (compared int, err error) {
 	return compared, nil
 }
 
+// compactedAt is the compacted revision of a node.
+func compactedAt(n *node.Node) (int64, error) {
+	r, err := wire.Once(n.ClientAddr, 5*time.Second, "KV.HASH")
+	at, ok := r.Field("compact_revision")
+	if err == nil && !ok {
+		err = fmt.Errorf("KV.HASH: %s", r)
+	}
+	return at.Int(), err
+}
+
 // summary is what a run prints when it is over.
 func (res *result) summary() string {
 	var per []string
@@ -184,10 +202,13 @@ func (res *result) summary() string {
 	}
 	slices.Sort(per)
 	return fmt.Sprintf("%d faults; %d operations answered (%s), %d of unknown outcome (%d found never done), "+
-		"%d refused, %d reads lost, %d local reads; %d versions in the archive, %d writes looked up; %d packets "+
-		"touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, checked in %v",
+		"%d refused, %d reads lost, %d local reads; %d versions in the archive, %d writes looked up; "+
+		"watchers were told %d events, resumed %d times, fell behind %d times and were overtaken by compaction %d "+
+		"times; %d packets touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, "+
+		"checked in %v",
 		res.struck, res.answered, strings.Join(per, ", "), res.maybes, res.decided, res.refused, res.lost,
-		res.local, res.versions, res.marks, res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
+		res.local, res.versions, res.marks, res.watch.events, res.watch.resumed, res.fell, res.watch.gaps,
+		res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
 		float64(res.answered+res.local)/(res.took+res.checking).Seconds(), res.checking.Round(time.Millisecond))
 }
 
