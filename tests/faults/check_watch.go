@@ -27,24 +27,28 @@ type facts struct {
 //
 // REQUIRES: the archive is complete up to through.
 func (a *archive) facts(first, last int, through, compacted int64) *facts {
-	f := &facts{at: map[int64][]fact{}, ordered: map[int64]bool{}, first: first, last: last, compacted: compacted,
-		through: through}
-	for p := first; p < last; p++ {
-		for k := range keysPerPartition {
-			prev, key := "", keyName(p, k)
-			for _, v := range a.versions[key] {
-				f.at[v.revision] = append(f.at[v.revision], fact{key: key, exists: v.exists, text: v.text, prev: prev})
-				if prev = ""; v.exists {
-					prev = v.text
-				}
-			}
-		}
+	f := &facts{at: map[int64][]fact{}, ordered: map[int64]bool{}, first: first, last: last,
+		compacted: compacted, through: through}
+	for i := first * keysPerPartition; i < last*keysPerPartition; i++ {
+		key := keyName(i/keysPerPartition, i%keysPerPartition)
+		f.add(key, a.versions[key])
 	}
 	for rev := range f.at {
 		f.revisions = append(f.revisions, rev)
 	}
 	slices.Sort(f.revisions)
 	return f
+}
+
+// add adds the changes of a key.
+func (f *facts) add(key string, versions []version) {
+	prev := ""
+	for _, v := range versions {
+		f.at[v.revision] = append(f.at[v.revision], fact{key: key, exists: v.exists, text: v.text, prev: prev})
+		if prev = ""; v.exists {
+			prev = v.text
+		}
+	}
 }
 
 // watchWork is what the checker of watches had to work with.
@@ -71,7 +75,8 @@ func checkWatch(form *watchForm, log []told, f *facts) (work watchWork, err erro
 		}
 	}
 	if c.best <= f.through {
-		return work, fmt.Errorf("%s was told everything only up to revision %d of %d", form.name, c.best-1, f.through)
+		return work, fmt.Errorf("%s was told everything only up to revision %d of %d", form.name, c.best-1,
+			f.through)
 	}
 	return work, nil
 }

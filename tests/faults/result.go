@@ -34,7 +34,8 @@ type result struct {
 	local, versions, marks, revisions        int
 	hashed                                   int // members compared
 	watch                                    watchWork
-	fell                                     int // watches whose queue overflowed
+	fell                                     int           // watches whose queue overflowed
+	behind                                   time.Duration // until the last watcher had been told everything
 	checking                                 time.Duration
 }
 
@@ -204,11 +205,11 @@ func (res *result) summary() string {
 	return fmt.Sprintf("%d faults; %d operations answered (%s), %d of unknown outcome (%d found never done), "+
 		"%d refused, %d reads lost, %d local reads; %d versions in the archive, %d writes looked up; "+
 		"watchers were told %d events, resumed %d times, fell behind %d times and were overtaken by compaction %d "+
-		"times; %d packets touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, "+
+		"times, the last of them caught up after %v; %d packets touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, "+
 		"checked in %v",
 		res.struck, res.answered, strings.Join(per, ", "), res.maybes, res.decided, res.refused, res.lost,
 		res.local, res.versions, res.marks, res.watch.events, res.watch.resumed, res.fell, res.watch.gaps,
-		res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
+		res.behind.Round(time.Millisecond), res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
 		float64(res.answered+res.local)/(res.took+res.checking).Seconds(), res.checking.Round(time.Millisecond))
 }
 

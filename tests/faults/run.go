@@ -121,7 +121,7 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	end()
 	res.took = time.Since(from)
 	through := r.settle(t, w, res)
-	r.awaitWatchers(t, through)
+	res.behind = r.awaitWatchers(t, through)
 	unfollow()
 	r.check(t, w, res)
 	return res

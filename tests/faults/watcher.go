@@ -39,6 +39,7 @@ const (
 	slowFrames = 200
 	slowPause  = 400 * time.Millisecond
 	slowSpread = 1200 * time.Millisecond
+	slowBuffer = 32 << 10 // a few packets: below that, TCP waits for its timers
 	leastLife  = 500 * time.Millisecond
 	lifeSpread = 6 * time.Second
 	lookBack   = 800 // revisions
@@ -116,7 +117,7 @@ func (w *watcher) ask() error {
 	w.until = time.Now().Add(leastLife + time.Duration(w.rng.Int64N(int64(lifeSpread))))
 	w.conn.Timeout = clientTimeout / time.Duration(1+w.rng.IntN(3))
 	if w.form.slow {
-		if err := conn.Net.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		if err := conn.Net.(*net.TCPConn).SetReadBuffer(slowBuffer); err != nil {
 			return err
 		}
 	}
@@ -205,9 +206,11 @@ func (w *watcher) note(t told) {
 	w.next.Store(next)
 }
 
-// awaitWatchers waits until each watcher has been told everything up to a revision.
-func (r *run) awaitWatchers(t testing.TB, revision int64) {
+// awaitWatchers waits until each watcher has been told everything up to a revision, and returns how long
+// that took.
+func (r *run) awaitWatchers(t testing.TB, revision int64) time.Duration {
 	t.Helper()
+	from := time.Now()
 	node.Eventually(t, 30*time.Second, "every watcher is told everything", func() error {
 		for _, w := range r.watchers {
 			if next := w.next.Load(); next <= revision {
@@ -216,4 +219,5 @@ func (r *run) awaitWatchers(t testing.TB, revision int64) {
 		}
 		return nil
 	})
+	return time.Since(from)
 }

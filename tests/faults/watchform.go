@@ -71,9 +71,11 @@ const (
 func (t told) String() string {
 	switch t.kind {
 	case event:
-		return fmt.Sprintf("revision %d: %s (before: %s, end: %v)", t.revision, t.text.Value(), t.prev.Value(), t.end)
+		return fmt.Sprintf("revision %d: %s (before: %s, end: %v)", t.revision, t.text.Value(), t.prev.Value(),
+			t.end)
 	default:
-		return fmt.Sprintf("%s %d", [...]string{"asked from", "", "progress", "canceled", "broke"}[t.kind], t.revision)
+		names := [...]string{"asked from", "", "progress", "canceled", "broke"}
+		return fmt.Sprintf("%s %d", names[t.kind], t.revision)
 	}
 }
 
@@ -177,8 +179,8 @@ func (r change) text() string {
 	case r.Type != "put":
 		return fmt.Sprintf("%s %s at %d", r.Type, r.Key, r.Mod)
 	}
-	return fmt.Sprintf("put %s=%s create %d mod %d version %d lease %q expires %d", r.Key, r.Value, r.Create, r.Mod,
-		r.Version, r.Lease, r.Expires)
+	return fmt.Sprintf("put %s=%s create %d mod %d version %d lease %q expires %d", r.Key, r.Value, r.Create,
+		r.Mod, r.Version, r.Lease, r.Expires)
 }
 
 func (r change) told(revision int64, end bool) told {
