@@ -33,10 +33,11 @@ type result struct {
 	answered, maybes, decided, refused, lost int
 	local, versions, marks, revisions        int
 	hashed                                   int // members compared
-	watch                                    watchWork
-	fell                                     int           // watches whose queue overflowed
-	behind                                   time.Duration // until the last watcher had been told everything
 	checking                                 time.Duration
+
+	watch  watchWork
+	fell   int           // watches whose queue overflowed
+	behind time.Duration // until the last watcher had been told everything
 }
 
 // check runs every checker over what the segment has recorded, and forgets it.
@@ -62,6 +63,8 @@ func (r *run) check(t testing.TB, w *world, res *result) {
 	report("local reads", err)
 	res.watch, err = checkWatches(r.watchers, r.facts)
 	report("watches", err)
+	t.Logf("watchers: %+v, fell behind %d times; the last had caught up after %v", res.watch, res.fell,
+		res.behind.Round(time.Millisecond))
 	res.hashed, err = checkHashes(w.cluster.Nodes)
 	report("state hashes", err)
 	res.checking = time.Since(from)
@@ -185,16 +188,6 @@ func checkHashes(nodes []*node.Node) (compared int, err error) {
 	return compared, nil
 }
 
-// compactedAt is the compacted revision of a node.
-func compactedAt(n *node.Node) (int64, error) {
-	r, err := wire.Once(n.ClientAddr, 5*time.Second, "KV.HASH")
-	at, ok := r.Field("compact_revision")
-	if err == nil && !ok {
-		err = fmt.Errorf("KV.HASH: %s", r)
-	}
-	return at.Int(), err
-}
-
 // summary is what a run prints when it is over.
 func (res *result) summary() string {
 	var per []string
@@ -203,13 +196,10 @@ func (res *result) summary() string {
 	}
 	slices.Sort(per)
 	return fmt.Sprintf("%d faults; %d operations answered (%s), %d of unknown outcome (%d found never done), "+
-		"%d refused, %d reads lost, %d local reads; %d versions in the archive, %d writes looked up; "+
-		"watchers were told %d events, resumed %d times, fell behind %d times and were overtaken by compaction %d "+
-		"times, the last of them caught up after %v; %d packets touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, "+
-		"checked in %v",
+		"%d refused, %d reads lost, %d local reads; %d versions in the archive, %d writes looked up; %d packets "+
+		"touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, checked in %v",
 		res.struck, res.answered, strings.Join(per, ", "), res.maybes, res.decided, res.refused, res.lost,
-		res.local, res.versions, res.marks, res.watch.events, res.watch.resumed, res.fell, res.watch.gaps,
-		res.behind.Round(time.Millisecond), res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
+		res.local, res.versions, res.marks, res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
 		float64(res.answered+res.local)/(res.took+res.checking).Seconds(), res.checking.Round(time.Millisecond))
 }
 

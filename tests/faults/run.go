@@ -20,24 +20,25 @@ const (
 
 // run is the load on a cluster and what it has recorded. Each segment of a run ends with a complete check.
 type run struct {
-	seed     uint64
-	profile  *Profile
-	start    time.Time
-	acked    atomic.Int64 // acknowledged writes
-	stop     chan struct{}
-	clients  []*client
-	locals   []*localReader
+	seed    uint64
+	profile *Profile
+	start   time.Time
+	acked   atomic.Int64 // acknowledged writes
+	stop    chan struct{}
+	clients []*client
+	locals  []*localReader
+	first   int // partition from which on this segment's data is unchecked
+	archive *archive
+	meter   *meter
+
 	watchers []*watcher
-	first    int // partition from which on this segment's data is unchecked
-	archive  *archive
-	facts    *facts // what watchers must have been told, once the archive is complete
-	meter    *meter
+	hurry    chan struct{} // closed when slow watchers are to catch up
+	facts    *facts        // what watchers must have been told, once the archive is complete
 }
 
 func newRun(seed uint64, p *Profile) *run {
 	now := time.Now()
-	return &run{seed: seed, profile: p, start: now, stop: make(chan struct{}), archive: &archive{},
-		meter: &meter{start: now}}
+	return &run{seed: seed, profile: p, start: now, archive: &archive{}, meter: &meter{start: now}}
 }
 
 func (r *run) now() int64 { return int64(time.Since(r.start)) }
@@ -50,8 +51,8 @@ func (r *run) partition(rng *rand.Rand) int { return r.partitions() - 1 - rng.In
 
 // fresh forgets what an earlier segment has recorded, and waits for partitions that it did not use.
 func (r *run) fresh() {
-	r.clients, r.locals, r.watchers, r.archive = nil, nil, nil, &archive{}
-	r.stop = make(chan struct{})
+	r.clients, r.locals, r.archive = nil, nil, &archive{}
+	r.watchers, r.facts = nil, nil
 	if r.meter.total().answered == 0 {
 		return
 	}
@@ -61,6 +62,7 @@ func (r *run) fresh() {
 
 // load drives clients at every node until the returned function is called, which waits for them.
 func (r *run) load(nodes []*node.Node) (end func()) {
+	r.stop = make(chan struct{})
 	var wg sync.WaitGroup
 	for _, n := range nodes {
 		for range r.profile.Clients {
@@ -110,9 +112,9 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	r.fresh()
 	from := time.Now()
 	unfollow := r.follow(t, w.cluster.Nodes)
-	defer unfollow() // a fatal failure must not leave clients behind
+	defer unfollow()
 	end := r.load(w.cluster.Nodes)
-	defer end()
+	defer end() // a fatal failure must not leave clients behind
 	w.awaitWrites(50, 30*time.Second)
 	res := &result{injected: map[string]int{}}
 	for i := range plan {
@@ -120,15 +122,15 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	}
 	end()
 	res.took = time.Since(from)
-	through := r.settle(t, w, res)
-	res.behind = r.awaitWatchers(t, through)
+	r.settle(t, w, res)
+	res.behind = r.awaitWatchers(t)
 	unfollow()
 	r.check(t, w, res)
 	return res
 }
 
-// settle reads everything once more and completes the archive, up to the revision it returns.
-func (r *run) settle(t testing.TB, w *world, res *result) (through int64) {
+// settle reads everything once more and completes the archive.
+func (r *run) settle(t testing.TB, w *world, res *result) {
 	t.Helper()
 	w.cluster.WaitSame()
 	w.countInstalls()
@@ -143,15 +145,12 @@ func (r *run) settle(t testing.TB, w *world, res *result) (through int64) {
 	for _, n := range w.cluster.Nodes {
 		r.readAll(n)
 	}
-	var compacted int64
-	node.Eventually(t, 20*time.Second, "the history of all keys", func() (err error) {
-		n := w.cluster.Nodes[0]
-		if through, err = r.archive.collect(n.ClientAddr, r.first, r.partitions()); err == nil {
-			compacted, err = compactedAt(n)
+	node.Eventually(t, 20*time.Second, "the history of all keys", func() error {
+		through, err := r.archive.collect(w.cluster.Nodes[0].ClientAddr, r.first, r.partitions())
+		if err == nil {
+			err = r.setFacts(w.cluster.Nodes[0], through)
 		}
 		return err
 	})
 	res.versions = r.archive.size()
-	r.facts = r.archive.facts(r.first, r.partitions(), through, compacted)
-	return through
 }

@@ -58,6 +58,7 @@ func (r *run) follow(t testing.TB, nodes []*node.Node) (end func()) {
 		}
 		return err
 	})
+	r.hurry = make(chan struct{})
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range nodes {
@@ -189,7 +190,7 @@ func (w *watcher) dawdle() {
 	defer pause.Stop()
 	select {
 	case <-pause.C:
-	case <-w.run.stop:
+	case <-w.run.hurry:
 	}
 }
 
@@ -206,11 +207,23 @@ func (w *watcher) note(t told) {
 	w.next.Store(next)
 }
 
-// awaitWatchers waits until each watcher has been told everything up to a revision, and returns how long
-// that took.
-func (r *run) awaitWatchers(t testing.TB, revision int64) time.Duration {
+// setFacts derives from the archive, which is complete up to a revision, what watchers must be told.
+func (r *run) setFacts(n *node.Node, through int64) error {
+	reply, err := wire.Once(n.ClientAddr, clientTimeout, "KV.HASH")
+	compacted, ok := reply.Field("compact_revision")
+	if err == nil && !ok {
+		err = fmt.Errorf("KV.HASH: %s", reply)
+	}
+	r.facts = r.archive.facts(r.first, r.partitions(), through, compacted.Int())
+	return err
+}
+
+// awaitWatchers lets slow watchers hurry, waits until each watcher has been told everything that the
+// archive has, and returns how long that took.
+func (r *run) awaitWatchers(t testing.TB) time.Duration {
 	t.Helper()
-	from := time.Now()
+	close(r.hurry)
+	from, revision := time.Now(), r.facts.through
 	node.Eventually(t, 30*time.Second, "every watcher is told everything", func() error {
 		for _, w := range r.watchers {
 			if next := w.next.Load(); next <= revision {
