@@ -123,15 +123,18 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 	if res.struck == 0 {
 		say("no fault struck")
 	}
-	if res.injected["lag behind a snapshot"] > 0 && res.snapshots == 0 {
+	if res.injected["lag behind a snapshot"]+res.injected["lag while cut off"] > 0 && res.snapshots == 0 {
 		say("no snapshot was installed")
 	}
 	if res.local < minLocal || res.marks == 0 || res.revisions == 0 || res.versions == 0 {
 		say("%d local reads, %d writes looked up, %d revisions, %d versions", res.local, res.marks, res.revisions,
 			res.versions)
 	}
-	if w := res.watch; w.events < minTold || w.prevs == 0 || w.progress == 0 || w.resumed == 0 || res.fell == 0 {
-		say("watchers were told %+v, and fell behind %d times", w, res.fell)
+	if w := res.watch; w.events < minTold || w.prevs == 0 || w.progress == 0 || w.resumed == 0 {
+		say("watchers were told %+v", w)
+	}
+	if res.fell == 0 && p.Clients > 1 { // one client a node may write too little to fill a queue
+		say("no watcher fell behind")
 	}
 	if res.hashed < p.Nodes {
 		say("the state of %d members was compared, want %d", res.hashed, p.Nodes)

@@ -36,13 +36,13 @@ type watcher struct {
 
 // The pace of slow watchers, and how long a connection lasts.
 const (
-	slowFrames = 200
-	slowPause  = 400 * time.Millisecond
-	slowSpread = 1200 * time.Millisecond
-	slowBuffer = 32 << 10 // a few packets: below that, TCP waits for its timers
+	slowFrames = 100
+	slowPause  = 600 * time.Millisecond
+	slowSpread = 2000 * time.Millisecond
+	slowBuffer = 16 << 10 // two packets: below that, TCP waits for its timers
 	leastLife  = 500 * time.Millisecond
 	lifeSpread = 6 * time.Second
-	lookBack   = 800 // revisions
+	lookBack   = 5000 // revisions; several chunks of history, as the hub reads it
 )
 
 // follow starts watchers at every node. They go on after the load has ended, until the returned function
