@@ -65,6 +65,7 @@ func TestWatchCheckerAcceptsGoodHistories(t *testing.T) {
 	bare := func(rev int64, keys string) []told { return tell(f, rev, keys, false) }
 	foreign := []told{{kind: event, revision: 3, partition: -1, text: unique.Make("put filler:1"),
 		prev: unique.Make(""), end: true}}
+	later := []told{{kind: event, revision: 9, text: unique.Make("expire"), prev: unique.Make(""), end: true}}
 	for _, tc := range []watchCase{
 		{"everything", whole, [][]told{from1, r2, r5, r7, r8}},
 		{"everything, without previous records", plain,
@@ -82,6 +83,8 @@ func TestWatchCheckerAcceptsGoodHistories(t *testing.T) {
 			[][]told{from1, r2, r5, r7, do(broke, 0), do(asked, 5), r5, r7, r8}},
 		{"overtaken by compaction", whole,
 			[][]told{from1, do(canceled, 4), do(broke, 0), do(asked, 4), r5, r7, r8}},
+		{"news behind the archive", whole,
+			[][]told{from1, r2, r5, r7, r8, later, do(broke, 0), do(asked, 10), do(progress, 11)}},
 		{"another order than the archive's", whole,
 			[][]told{from1, r2, tell(f, 5, "2 0 1*", true), r7, r8}},
 	} {
@@ -104,6 +107,7 @@ func TestWatchCheckerRefusesBadHistories(t *testing.T) {
 	from1, r2, r5, r7, r8 := do(asked, 1), ev(2, "0*"), ev(5, "0 1 2*"), ev(7, "0*"), ev(8, "0*")
 	wrongPrev := ev(5, "0 1 2*")
 	wrongPrev[0].prev = unique.Make("something else")
+	later := []told{{kind: event, revision: 9, text: unique.Make("expire"), prev: unique.Make(""), end: true}}
 	for _, tc := range []watchCase{
 		{"an event out of order", whole, [][]told{from1, r5, r2, r7, r8}},
 		{"an event behind a later one", whole, [][]told{from1, r2, r5, r8, r7}},
@@ -132,6 +136,7 @@ func TestWatchCheckerRefusesBadHistories(t *testing.T) {
 			[][]told{from1, bare(2, "0*"), r5, bare(7, "0*"), bare(8, "0*")}},
 		{"two orders in a revision", whole,
 			[][]told{from1, r2, r5, do(broke, 0), do(asked, 5), ev(5, "1 0 2*"), r7, r8}},
+		{"a gap before news behind the archive", whole, [][]told{from1, r2, r5, r7, later}},
 		{"canceled although nothing is missing", whole, [][]told{from1, r2, r5, r7, r8, do(canceled, 4)}},
 		{"canceled above the compacted revision", whole,
 			[][]told{from1, do(canceled, 6), do(asked, 6), r7, r8}},
