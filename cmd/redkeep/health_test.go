@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/redkeep/redkeep/commands"
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/raftfsm"
 )
 
@@ -90,7 +91,7 @@ func TestMetricNames(t *testing.T) {
 		Name: "get", Calls: 3, Failed: 1, Rejected: 2, Time: time.Second,
 		Latency: []commands.LatencyBucket{{UpTo: time.Millisecond, Count: 3}},
 	}}}
-	look := func() moment { return moment{engine: &raftfsm.Stats{}} }
+	look := func() moment { return moment{engine: &raftfsm.Stats{}, hub: &pubsub.Stats{}} }
 	m.registry.MustRegister(newPartsCollector(look, func() commands.Stats { return st },
 		map[string]float64{"x": 1}))
 	problems, err := testutil.GatherAndLint(m.registry)
@@ -102,6 +103,7 @@ func TestMetricNames(t *testing.T) {
 		"redkeep_raft_proposals_committed_total", "redkeep_wal_fsync_seconds", "redkeep_apply_seconds",
 		"redkeep_batch_requests", "redkeep_barrier_rounds_total", "redkeep_keys", "redkeep_state_bytes",
 		"redkeep_history_bytes", "redkeep_revision", "redkeep_compact_revision", "redkeep_connections",
+		"redkeep_watch_fell_behind_total", "redkeep_watch_canceled_total",
 		"redkeep_build_info", "go_goroutines", "process_resident_memory_bytes"} {
 		if n, err := testutil.GatherAndCount(m.registry, name); err != nil || n == 0 {
 			t.Errorf("%s: %d series, %v", name, n, err)

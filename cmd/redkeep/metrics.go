@@ -10,6 +10,7 @@ import (
 
 	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/commands"
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -76,6 +77,7 @@ func (m *meter) handler() http.Handler {
 type moment struct {
 	status  raftfsm.Status
 	engine  *raftfsm.Stats
+	hub     *pubsub.Stats
 	node    cluster.Stats
 	clients resp.Stats
 }
@@ -156,6 +158,11 @@ var readings = []reading{
 		func(m *moment) float64 { return float64(m.status.Revision) }},
 	{"redkeep_compact_revision", "Oldest readable revision.", gauge,
 		func(m *moment) float64 { return float64(m.status.CompactRevision) }},
+
+	{"redkeep_watch_fell_behind_total", "Times a watch was too slow for live events and went on from history.",
+		counter, func(m *moment) float64 { return float64(m.hub.Fell.Load()) }},
+	{"redkeep_watch_canceled_total", "Watches that compaction overtook.", counter,
+		func(m *moment) float64 { return float64(m.hub.Canceled.Load()) }},
 
 	{"redkeep_connections", "Open client connections.", gauge,
 		func(m *moment) float64 { return float64(m.clients.Current) }},

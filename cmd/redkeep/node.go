@@ -193,7 +193,8 @@ func (n *node) serveHTTP() error {
 
 func (n *node) look() moment {
 	return moment{
-		status: n.engine.Status(), engine: n.engine.Stats(), node: n.raft.Stats(), clients: n.server.Stats(),
+		status: n.engine.Status(), engine: n.engine.Stats(), hub: n.engine.Hub().Stats(),
+		node: n.raft.Stats(), clients: n.server.Stats(),
 	}
 }
 

@@ -21,7 +21,8 @@ type version struct {
 	revision int64
 	exists   bool
 	value    string
-	expires  int64 // Unix milliseconds, or 0
+	expires  int64  // Unix milliseconds, or 0
+	text     string // as a watcher is told it
 }
 
 // archive holds the versions of each key in order of revision.
@@ -99,7 +100,8 @@ func readVersion(r wire.Reply) version {
 	expires, _ := r.Field("expires")
 	kind, _ := r.Field("type")
 	ms, _ := strconv.ParseInt(expires.Text, 10, 64)
-	return version{revision: revision.Int(), exists: kind.Text == "put", value: value.Text, expires: ms}
+	return version{revision: revision.Int(), exists: kind.Text == "put", value: value.Text, expires: ms,
+		text: changeOf(kind.Text, r).text()}
 }
 
 // at returns the version of a key that a revision shows; ok is false if there is none yet. One revision may

@@ -9,6 +9,7 @@
 //   - Kind: one sort of client operation, in a file op_*.go, with its rule for the checker.
 //   - Op: one operation and what became of it; run collects them.
 //   - archive: the history of each key as the nodes keep it, a second opinion on what clients were told.
+//   - watcher: what a watch of all keys was told; it is judged by the archive, too.
 //   - world: everything that a fault can touch.
 //
 // What a reply means decides everything. An answered operation took effect between call and return. A
@@ -22,8 +23,8 @@
 // linear order ends.
 //
 // Goroutines: one per client and per local reader, ended and waited for by the function that load
-// returns; the machines' own (tests/internal/network). Locks: meter.mu, the counts by the second; a
-// client owns its part of the history until it has ended. The package refuses to pass without work: too
-// few operations of a kind, a fault that never struck or touched nothing, or a checker with nothing to
-// check is a failure.
+// returns; one per watcher, by the one that follow returns; the machines' own (tests/internal/network).
+// Locks: meter.mu, the counts by the second; a client owns its part of the history until it has ended. The
+// package refuses to pass without work: too few operations of a kind, a fault that never struck or touched
+// nothing, or a checker with nothing to check is a failure.
 package faults

@@ -11,11 +11,23 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/wire"
 )
 
-// lagFaults leave a node so far behind that the log it needs is gone, and it gets a snapshot.
+// lagFaults leave a node so far behind that the log it needs is gone, and it gets a snapshot: as it starts,
+// or while it runs and watchers are connected to it.
 //
 // REQUIRES: a profile with a --snapshot-bytes far below what is written.
 var lagFaults = []*Fault{
-	{Name: "lag behind a snapshot", Strike: lag},
+	{Name: "lag behind a snapshot", Strike: func(w *world) func() {
+		return lag(w, func(n *node.Node) func() {
+			n.Kill9()
+			return func() { w.launch(n) }
+		})
+	}},
+	{Name: "lag while cut off", Strike: func(w *world) func() {
+		return lag(w, func(n *node.Node) func() {
+			i := w.index(n)
+			return cut(w, false, i, func(from, to int) bool { return from == i || to == i })
+		})
+	}},
 }
 
 // While the node is away, values of lagBytes are written to keys that no client uses, until the others have
@@ -26,19 +38,19 @@ const (
 	lagTime    = 4 * time.Second
 )
 
-func lag(w *world) func() {
+func lag(w *world, away func(*node.Node) (back func())) (heal func()) {
 	n := w.follower()
 	if n == nil {
 		return nil
 	}
-	n.Kill9()
+	back := away(n)
 	if !outgrow(w.free()) {
 		w.note("%s missed too little: another fault holds the majority", n.Name)
-		w.launch(n)
+		back()
 		return nil
 	}
 	w.note("%s was left behind", n.Name)
-	return func() { w.launch(n) }
+	return back
 }
 
 // outgrow writes through the nodes in turn until each has a snapshot of what was written; false if that

@@ -33,7 +33,7 @@ var profiles = []*Profile{
 	{
 		Name: "storage", Nodes: 3, Rounds: 22, Second: 30, Flags: "--snapshot-bytes 256KiB",
 		Faults: `disk full, disk nearly full, disk of the leader hangs, disk of a follower hangs, disk slow,
-			sync fails, compact, lag behind a snapshot, power loss, kill leader, isolate leader`,
+			sync fails, compact, lag behind a snapshot, lag while cut off, power loss, kill leader, isolate leader`,
 		Clients: 3, Pace: 6 * time.Millisecond,
 	},
 	{

@@ -15,6 +15,7 @@ import (
 const (
 	minPerKind     = 20
 	minLocal       = 100
+	minTold        = 2000
 	maxUnavailable = 15 * time.Second
 	searchTime     = 2 * time.Minute
 )
@@ -33,6 +34,10 @@ type result struct {
 	local, versions, marks, revisions, whole int
 	hashed                                   int // members compared
 	checking                                 time.Duration
+
+	watch  watchWork
+	fell   int           // watches whose queue overflowed
+	behind time.Duration // until the last watcher had been told everything
 }
 
 // check runs every checker over what the segment has recorded, and forgets it.
@@ -58,6 +63,10 @@ func (r *run) check(t testing.TB, w *world, res *result) {
 	report("whole", err)
 	res.local, err = checkLocal(reads, r.archive, tolerance)
 	report("local reads", err)
+	res.watch, err = checkWatches(r.watchers, r.facts)
+	report("watches", err)
+	t.Logf("watchers: %+v, fell behind %d times; the last had caught up after %v", res.watch, res.fell,
+		res.behind.Round(time.Millisecond))
 	res.hashed, err = checkHashes(w.cluster.Nodes)
 	report("state hashes", err)
 	res.checking = time.Since(from)
@@ -116,12 +125,18 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 	if res.struck == 0 {
 		say("no fault struck")
 	}
-	if res.injected["lag behind a snapshot"] > 0 && res.snapshots == 0 {
+	if res.injected["lag behind a snapshot"]+res.injected["lag while cut off"] > 0 && res.snapshots == 0 {
 		say("no snapshot was installed")
 	}
 	if res.local < minLocal || res.marks == 0 || res.revisions == 0 || res.versions == 0 || res.whole == 0 {
 		say("%d local reads, %d writes looked up, %d in one revision with another, %d revisions, %d versions",
 			res.local, res.marks, res.whole, res.revisions, res.versions)
+	}
+	if w := res.watch; w.events < minTold || w.prevs == 0 || w.progress == 0 || w.resumed == 0 {
+		say("watchers were told %+v", w)
+	}
+	if res.fell == 0 && p.Clients > 1 { // one client a node may write too little to fill a queue
+		say("no watcher fell behind")
 	}
 	if res.hashed < p.Nodes {
 		say("the state of %d members was compared, want %d", res.hashed, p.Nodes)

@@ -127,10 +127,12 @@ func hold(d time.Duration) {
 	<-timer.C
 }
 
-// countInstalls notes how many snapshots each process has taken from a leader by now.
+// countInstalls notes how many snapshots each process has taken from a leader by now, and how often its
+// watchers were too slow.
 func (w *world) countInstalls() {
 	for _, n := range w.cluster.Nodes {
 		w.installs[n.Proc] = max(w.installs[n.Proc], installed(n))
+		w.fell[n.Proc] = max(w.fell[n.Proc], gauge(n, "redkeep_watch_fell_behind_total"))
 	}
 }
 

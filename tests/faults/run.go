@@ -30,6 +30,10 @@ type run struct {
 	first   int // partition from which on this segment's data is unchecked
 	archive *archive
 	meter   *meter
+
+	watchers []*watcher
+	hurry    chan struct{} // closed when slow watchers are to catch up
+	facts    *facts        // what watchers must have been told, once the archive is complete
 }
 
 func newRun(seed uint64, p *Profile) *run {
@@ -48,6 +52,7 @@ func (r *run) partition(rng *rand.Rand) int { return r.partitions() - 1 - rng.In
 // fresh forgets what an earlier segment has recorded, and waits for partitions that it did not use.
 func (r *run) fresh() {
 	r.clients, r.locals, r.archive = nil, nil, &archive{}
+	r.watchers, r.facts = nil, nil
 	if r.meter.total().answered == 0 {
 		return
 	}
@@ -106,6 +111,8 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	w.run = r
 	r.fresh()
 	from := time.Now()
+	unfollow := r.follow(t, w.cluster.Nodes)
+	defer unfollow()
 	end := r.load(w.cluster.Nodes)
 	defer end() // a fatal failure must not leave clients behind
 	w.awaitWrites(50, 30*time.Second)
@@ -116,6 +123,8 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	end()
 	res.took = time.Since(from)
 	r.settle(t, w, res)
+	res.behind = r.awaitWatchers(t)
+	unfollow()
 	r.check(t, w, res)
 	return res
 }
@@ -128,12 +137,19 @@ func (r *run) settle(t testing.TB, w *world, res *result) {
 	for _, count := range w.installs {
 		res.snapshots += count
 	}
+	for _, count := range w.fell {
+		res.fell += count
+	}
 	clear(w.installs)
+	clear(w.fell)
 	for _, n := range w.cluster.Nodes {
 		r.readAll(n)
 	}
 	node.Eventually(t, 20*time.Second, "the history of all keys", func() error {
-		_, err := r.archive.collect(w.cluster.Nodes[0].ClientAddr, r.first, r.partitions())
+		through, err := r.archive.collect(w.cluster.Nodes[0].ClientAddr, r.first, r.partitions())
+		if err == nil {
+			err = r.setFacts(w.cluster.Nodes[0], through)
+		}
 		return err
 	})
 	res.versions = r.archive.size()

@@ -28,6 +28,7 @@ type world struct {
 	held     map[*node.Node]bool
 	doomed   []*node.Node          // nodes whose syncs fail
 	installs map[*node.Process]int // snapshots that each process has taken from a leader
+	fell     map[*node.Process]int // times that a watch of it fell behind
 	notes    []string              // what the faults of this round did, for its line in the log
 }
 
@@ -38,7 +39,8 @@ func newWorld(t testing.TB, p *Profile) *world {
 		t.Fatalf("a network of %d machines: %v", p.Nodes, err)
 	}
 	t.Cleanup(net.Close)
-	w := &world{t: t, net: net, say: t.Logf, held: map[*node.Node]bool{}, installs: map[*node.Process]int{}}
+	w := &world{t: t, net: net, say: t.Logf, held: map[*node.Node]bool{}, installs: map[*node.Process]int{},
+		fell: map[*node.Process]int{}}
 	w.cluster = node.New(t, node.Options{
 		Nodes: p.Nodes, Flags: append(shortTimes(), strings.Fields(p.Flags)...), Faults: true, Place: w.place,
 	})
@@ -47,10 +49,11 @@ func newWorld(t testing.TB, p *Profile) *world {
 }
 
 // shortTimes makes more rounds fit into the time, and lets requests run into their timeout; the protocol is
-// the same. History goes only when a fault compacts it, which archives it first.
+// the same. History goes only when a fault compacts it, which archives it first. Watchers overflow soon.
 func shortTimes() []string {
 	return []string{"--heartbeat-interval", "30ms", "--election-timeout", "300ms", "--request-timeout", "700ms",
-		"--disk-reserve-bytes", "8MiB", "--history-bytes", "1TiB", "--history-age", "10000h"}
+		"--disk-reserve-bytes", "8MiB", "--history-bytes", "1TiB", "--history-age", "10000h",
+		"--watch-buffer-bytes", "16KiB"}
 }
 
 // place moves a node to its machine and its disk.

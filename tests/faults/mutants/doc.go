@@ -9,7 +9,8 @@
 //
 // TestPatchesApplyAndBuild applies each to copies of the files it changes and compiles the tree with these
 // laid over it, so that none rots. TestMutantsAreCaught runs the command against a binary built in this way
-// (RKTEST_BINARY), and it must fail. The product's code stays clean: no switch for a defect is in it.
+// (RKTEST_BINARY), and it must fail; a test of a package of the house is compiled with the defect in it.
+// The product's code stays clean: no switch for a defect is in it.
 //
 // Types to know: mutant (a parsed patch), workshop (the patched copies, and the compiled tests).
 //

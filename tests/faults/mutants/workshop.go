@@ -59,6 +59,9 @@ func load(path string) (m mutant, err error) {
 	return m, nil
 }
 
+// inside reports whether a test of a package of the house catches m, which needs no binary.
+func (m mutant) inside() bool { return !strings.HasPrefix(m.pkg, "./tests/") }
+
 // workshop holds patched copies of files, laid over the tree when it is compiled.
 type workshop struct {
 	root, dir string
@@ -130,8 +133,18 @@ func (w *workshop) build(m mutant, out string) error {
 	return w.run(w.root, "go", "build", "-overlay", overlay, "-tags", node.FaultTag, "-o", out, "./cmd/redkeep")
 }
 
-// testOf compiles the tests of a package of the tree, once.
-func (w *workshop) testOf(pkg string) (path string, err error) {
+// testOf compiles the tests that catch m. Those under tests look at a binary from outside and are compiled
+// once; those of a package of the house are compiled with the defect in them.
+func (w *workshop) testOf(m mutant) (path string, err error) {
+	pkg := m.pkg
+	if m.inside() {
+		overlay, err := w.overlay(m)
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(w.dir, m.name+".test")
+		return path, w.run(w.root, "go", "test", "-c", "-overlay", overlay, "-o", path, pkg)
+	}
 	if path = w.tests[pkg]; path != "" {
 		return path, nil
 	}
@@ -145,7 +158,7 @@ func (w *workshop) testOf(pkg string) (path string, err error) {
 // hunt runs the command that catches m against a binary. It returns no error iff the named test ran and
 // failed, and then what it said.
 func (w *workshop) hunt(m mutant, binary string) (said string, err error) {
-	tests, err := w.testOf(m.pkg)
+	tests, err := w.testOf(m)
 	if err != nil {
 		return "", err
 	}
