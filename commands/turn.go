@@ -144,7 +144,7 @@ func (t *turn) stand() (v resp.Value, there bool) {
 func (t *turn) sleep(limit time.Duration) (there bool) {
 	alarm := time.AfterFunc(limit, t.waiter.Poke)
 	defer alarm.Stop()
-	return t.conn.Wait(t.waiter.Wake)
+	return t.conn.WaitAlert(t.waiter.Wake)
 }
 
 // whyGone tells what became of a place that is not there any more.

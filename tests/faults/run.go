@@ -30,11 +30,18 @@ type run struct {
 	first   int // partition from which on this segment's data is unchecked
 	archive *archive
 	meter   *meter
+
+	lockers   []*locker
+	lessees   []*lessee
+	borrowers []*borrower
+	journal   *journal
+	ended     *ended // leases
 }
 
 func newRun(seed uint64, p *Profile) *run {
 	now := time.Now()
-	return &run{seed: seed, profile: p, start: now, archive: &archive{}, meter: &meter{start: now}}
+	return &run{seed: seed, profile: p, start: now, archive: &archive{}, meter: &meter{start: now},
+		journal: &journal{}, ended: &ended{}}
 }
 
 func (r *run) now() int64 { return int64(time.Since(r.start)) }
@@ -48,6 +55,8 @@ func (r *run) partition(rng *rand.Rand) int { return r.partitions() - 1 - rng.In
 // fresh forgets what an earlier segment has recorded, and waits for partitions that it did not use.
 func (r *run) fresh() {
 	r.clients, r.locals, r.archive = nil, nil, &archive{}
+	r.lockers, r.lessees, r.borrowers = nil, nil, nil
+	r.journal = &journal{through: r.journal.through}
 	if r.meter.total().answered == 0 {
 		return
 	}
@@ -66,6 +75,7 @@ func (r *run) load(nodes []*node.Node) (end func()) {
 		}
 		l := r.newLocalReader(n.ClientAddr)
 		wg.Go(l.drive)
+		r.loadLocks(n.ClientAddr, &wg)
 	}
 	var once sync.Once
 	return func() { once.Do(func() { close(r.stop); wg.Wait() }) }
@@ -86,6 +96,7 @@ func (r *run) probe(n *node.Node, resume func()) {
 			c.do([]*Op{op}, sent.Done)
 		})
 	}
+	r.askEnded(n, &wg, &sent)
 	sent.Wait()
 	resume()
 	wg.Wait()
@@ -123,6 +134,9 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 // settle reads everything once more and completes the archive.
 func (r *run) settle(t testing.TB, w *world, res *result) {
 	t.Helper()
+	if r.profile.Lockers > 0 {
+		r.settleLocks(w)
+	}
 	w.cluster.WaitSame()
 	w.countInstalls()
 	for _, count := range w.installs {
