@@ -60,19 +60,8 @@ func checkLeases(all []*tenancy, idle []idle) (work leaseWork, err error) {
 		}
 		for _, s := range t.sights {
 			work.sights++
-			if !s.there {
-				if s.ret < t.promised && lastSight(t, s) {
-					return work, fmt.Errorf("the key of lease %s of %v was gone %v before its time", t.id, t.ttl,
-						time.Duration(t.promised-s.ret))
-				}
-				continue
-			}
-			if t.latest == forever {
-				continue
-			}
-			over := time.Duration(s.call - t.latest - int64(t.ttl) - within(idle, t.latest, s.call))
-			if work.longest = max(work.longest, over); over > overstay {
-				return work, fmt.Errorf("the key of lease %s of %v was seen %v after its time", t.id, t.ttl, over)
+			if err := work.checkSight(t, s, idle); err != nil {
+				return work, err
 			}
 		}
 		if n := len(t.sights); n > 0 && !t.sights[n-1].there {
@@ -83,6 +72,21 @@ func checkLeases(all []*tenancy, idle []idle) (work leaseWork, err error) {
 		}
 	}
 	return work, nil
+}
+
+func (work *leaseWork) checkSight(t *tenancy, s sight, idle []idle) error {
+	switch {
+	case !s.there && s.ret < t.promised && lastSight(t, s):
+		return fmt.Errorf("the key of lease %s of %v was gone %v before its time", t.id, t.ttl,
+			time.Duration(t.promised-s.ret))
+	case !s.there || t.latest == forever:
+		return nil
+	}
+	over := time.Duration(s.call - t.latest - int64(t.ttl) - within(idle, t.latest, s.call))
+	if work.longest = max(work.longest, over); over > overstay {
+		return fmt.Errorf("the key of lease %s of %v was seen %v after its time", t.id, t.ttl, over)
+	}
+	return nil
 }
 
 // lastSight tells that nothing was renewed after the look, so that promised is that of its time.
@@ -115,6 +119,6 @@ func (work *leaseWork) lack() (out []error) {
 }
 
 func (work *leaseWork) String() string {
-	return fmt.Sprintf("%d leases, %d seen to end, %d looks at their keys, none before its time, longest stay after it "+
-		"%v", work.leases, work.ended, work.sights, work.longest.Round(time.Millisecond))
+	return fmt.Sprintf("%d leases, %d seen to end, %d looks at their keys, longest stay after their time %v",
+		work.leases, work.ended, work.sights, work.longest.Round(time.Millisecond))
 }

@@ -12,7 +12,7 @@ import (
 // lockWork is what the checks of locks had to work with.
 type lockWork struct {
 	turns, writes, lost, late, inVain int
-	left, kept                        int // places of clients that went away while they waited: freed, or not before they held
+	left, kept                        int // places of those who went away while they waited: freed, or not
 	handOvers                         []time.Duration
 }
 
@@ -159,10 +159,10 @@ func (work *lockWork) handOver(n int) time.Duration {
 }
 
 func (work *lockWork) String() string {
-	return fmt.Sprintf("%d turns at locks, %d fenced writes, %d locks lost, %d uses of old tokens refused, %d waits in "+
-		"vain, %d places freed by clients that went away (%d kept); hand-over p50 %v, p95 %v", work.turns, work.writes,
-		work.lost, work.late, work.inVain, work.left, work.kept, work.handOver(2).Round(10*time.Microsecond),
-		work.handOver(20).Round(10*time.Microsecond))
+	return fmt.Sprintf("%d turns at locks, %d fenced writes, %d locks lost, %d uses of old tokens refused, %d "+
+		"waits in vain, %d places freed by clients that went away (%d kept); hand-over p50 %v, p95 %v",
+		work.turns, work.writes, work.lost, work.late, work.inVain, work.left, work.kept,
+		work.handOver(2).Round(10*time.Microsecond), work.handOver(20).Round(10*time.Microsecond))
 }
 
 // settleLocks waits until every lease and every borrowed lock has ended and every lock is free, takes each
@@ -184,7 +184,9 @@ func (r *run) settleLocks(w *world) {
 			return lockIsFree(w.cluster.Nodes[i%len(w.cluster.Nodes)].ClientAddr, name)
 		})
 	}
-	node.Eventually(w.t, 20*time.Second, "the journal of the locks", func() error { return r.journal.collect(first) })
+	node.Eventually(w.t, 20*time.Second, "the journal of the locks", func() error {
+		return r.journal.collect(first)
+	})
 }
 
 func lockIsFree(addr, name string) error {

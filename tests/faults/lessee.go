@@ -63,7 +63,8 @@ func (e *ended) newest(n int) []string {
 
 func (r *run) newLessee(addr string) *lessee {
 	id := len(r.lessees)
-	l := &lessee{run: r, addr: addr, id: id, rng: rand.New(rand.NewPCG(r.seed+uint64(r.first)<<32, uint64(9000+id)))}
+	l := &lessee{run: r, addr: addr, id: id,
+		rng: rand.New(rand.NewPCG(r.seed+uint64(r.first)<<32, uint64(9000+id)))}
 	r.lessees = append(r.lessees, l)
 	return l
 }

@@ -57,7 +57,8 @@ type locker struct {
 
 func (r *run) newLocker(addr string) *locker {
 	id := len(r.lockers)
-	l := &locker{run: r, addr: addr, id: id, rng: rand.New(rand.NewPCG(r.seed+uint64(r.first)<<32, uint64(7000+id)))}
+	l := &locker{run: r, addr: addr, id: id,
+		rng: rand.New(rand.NewPCG(r.seed+uint64(r.first)<<32, uint64(7000+id)))}
 	r.lockers = append(r.lockers, l)
 	return l
 }

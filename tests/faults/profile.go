@@ -54,9 +54,10 @@ var profiles = []*Profile{
 	},
 	{
 		Name: "locks", Nodes: 3, Rounds: 8,
-		Faults: `kill leader, kill follower, kill majority, pause leader, isolate leader, mute leader, restart leader,
-			lossy links`,
-		Clients: 1, Pace: 8 * time.Millisecond, Calm: 1200 * time.Millisecond, Lockers: 3, Lessees: 4, Borrowers: 2,
+		Faults: `kill leader, kill follower, kill majority, pause leader, isolate leader, mute leader,
+			restart leader, lossy links`,
+		Clients: 1, Pace: 8 * time.Millisecond, Calm: 900 * time.Millisecond,
+		Lockers: 3, Lessees: 4, Borrowers: 2,
 	},
 }
 

@@ -197,7 +197,8 @@ func (res *result) summary() string {
 		"touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, checked in %v",
 		res.struck, res.answered, strings.Join(per, ", "), res.maybes, res.decided, res.refused, res.lost,
 		res.local, res.versions, res.marks, res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
-		float64(res.answered+res.local)/(res.took+res.checking).Seconds(), res.checking.Round(time.Millisecond)) + turns
+		float64(res.answered+res.local)/(res.took+res.checking).Seconds(),
+		res.checking.Round(time.Millisecond)) + turns
 }
 
 // brief is the summary in a line.
