@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -38,7 +39,9 @@ func (r *run) checkTurns(t testing.TB, ops []*Op, res *result) {
 	var err error
 	if r.profile.Lockers > 0 {
 		res.locks, err = r.checkLockers()
-		report("locks", append(res.locks.lack(), err)...)
+		if report("locks", err); err == nil {
+			report("locks", res.locks.lack()...)
+		}
 	}
 	if r.profile.Lessees > 0 {
 		var all []*tenancy
@@ -47,7 +50,9 @@ func (r *run) checkTurns(t testing.TB, ops []*Op, res *result) {
 			report("leases", l.problem)
 		}
 		res.leases, err = checkLeases(all, idleTimes(ops))
-		report("leases", append(res.leases.lack(), err)...)
+		if report("leases", err); err == nil {
+			report("leases", res.leases.lack()...)
+		}
 	}
 	if r.profile.Borrowers > 0 {
 		var all []tenure
@@ -69,11 +74,11 @@ func (r *run) checkLockers() (work lockWork, err error) {
 	for _, l := range r.lockers {
 		turns, gone = append(turns, l.turns...), append(gone, l.gone...)
 		late, inVain = late+l.late, inVain+l.inVain
-		if l.problem != nil {
-			return work, l.problem
+		if err == nil {
+			err = l.problem
 		}
 	}
-	work, err = checkLocks(r.journal, turns, gone)
+	work, broken := checkLocks(r.journal, turns, gone)
 	work.late, work.inVain = late, inVain
-	return work, err
+	return work, errors.Join(err, broken)
 }
