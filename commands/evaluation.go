@@ -114,9 +114,12 @@ func (e *evaluation) serve() (v resp.Value, here bool) {
 // attempt runs the script once. done is false iff its guards failed.
 func (e *evaluation) attempt() (done, here bool) {
 	now, err, here := e.barrier()
-	if err != nil || !here {
+	if !here {
+		return true, false
+	}
+	if err != nil {
 		e.reply = refused(err)
-		return true, here
+		return true, true
 	}
 	e.calls = newScriptedCalls(e, now)
 	defer e.calls.scratch.Close()
