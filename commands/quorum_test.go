@@ -4,11 +4,13 @@ import (
 	"context"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/raftfsm"
+	"github.com/redkeep/redkeep/resp"
 )
 
 // loneNode is one member of three whose others never start: no leader, no quorum.
@@ -92,4 +94,47 @@ func TestClientVanishesWhileWaiting(t *testing.T) {
 		waitFor(t, "the connection to be forgotten", func() bool { return len(n.d.sessions()) == 0 })
 	}
 	n.dial(t).want("PONG", "PING")
+}
+
+// unpanicked hands on to a dispatcher and counts its panics.
+type unpanicked struct {
+	*Dispatcher
+	panics *atomic.Int64
+}
+
+func (u unpanicked) ServePipeline(c *resp.Conn, cmds []resp.Command) {
+	defer func() {
+		if recover() != nil {
+			u.panics.Add(1)
+		}
+	}()
+	u.Dispatcher.ServePipeline(c, cmds)
+}
+
+// A client that goes away while its script waits for the barrier costs no panic.
+func TestScriptOfAVanishedClient(t *testing.T) {
+	n := loneNode(t, time.Minute)
+	var panics atomic.Int64
+	server := resp.NewServer(resp.Config{Handler: unpanicked{n.d, &panics}})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ln) }()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write([]byte(encode("EVAL", "return redis.call('GET', 'a')", "0"))); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the script to be served", func() bool { return len(n.d.sessions()) == 1 })
+	conn.Close()
+	waitFor(t, "the connection to be forgotten", func() bool { return len(n.d.sessions()) == 0 })
+	if panics.Load() != 0 {
+		t.Error("a panic")
+	}
+	server.Close(t.Context())
+	<-ended
 }

@@ -15,8 +15,8 @@ import (
 // Idea. The place in the queue is taken by an ordinary request. If it does not hold at once, the connection
 // registers for what happens to that place on this node (locks.Waiters) and waits. The entry that hands over
 // is applied here as on every member, and wakes it: no message is needed, whichever node the client chose.
-// While it waits, the server renews its lease, so a place is not lost by waiting; and Conn.Wait watches the
-// client, so a place does not outlive it.
+// While it waits, the server renews its lease, so a place is not lost by waiting; and Conn.WaitAlert watches
+// the client from the start, so a place does not outlive it, and is not given to who is known to be gone.
 //
 // Invariants.
 //  1. Whoever is woken looks into the book, and answers what it says; a wake-up proves nothing.
@@ -144,7 +144,7 @@ func (t *turn) stand() (v resp.Value, there bool) {
 func (t *turn) sleep(limit time.Duration) (there bool) {
 	alarm := time.AfterFunc(limit, t.waiter.Poke)
 	defer alarm.Stop()
-	return t.conn.Wait(t.waiter.Wake)
+	return t.conn.WaitAlert(t.waiter.Wake)
 }
 
 // whyGone tells what became of a place that is not there any more.

@@ -74,6 +74,28 @@ func TestDisconnectFreesThePlace(t *testing.T) {
 	waitFor(t, "its lease to end", func() bool { return n.engine.Leases().Len() == 1 })
 }
 
+// A client that went away just before its turn came is not given the lock.
+func TestDisconnectJustBeforeTheTurn(t *testing.T) {
+	n := startNode(t)
+	c := n.dial(t)
+	for i := range 20 {
+		token := tokenOf(t, c.do("LOCK.ACQUIRE", "m"))
+		gone, reply := n.wait(t, "LOCK.ACQUIRE", "m", "WAIT", "20000", "TTL", "20000")
+		n.waiting(t, 1)
+		_ = gone.conn.Close()
+		<-reply
+		for range 2 {
+			c.do("SET", "k", "v")
+		}
+		c.want("OK", "LOCK.RELEASE", "m", token)
+		if got := c.do("LOCK.ACQUIRE", "m", "WAIT", "2000"); got == "nil" {
+			t.Fatalf("turn %d: the lock was given to a client that was gone", i)
+		} else {
+			c.want("OK", "LOCK.RELEASE", "m", tokenOf(t, got))
+		}
+	}
+}
+
 // A waiter hears at once that its lease is gone, that its place was deleted, and that its time is over.
 func TestWaiterIsToldWhy(t *testing.T) {
 	n := startNode(t)

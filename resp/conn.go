@@ -183,6 +183,29 @@ func (c *Conn) Wait(done <-chan struct{}) bool {
 		return false
 	case <-alarm:
 	}
+	return c.waitWatching(done)
+}
+
+// WaitAlert is Wait for what may take long and must not be given to a client that is gone: it watches the
+// client from the start, and returns false if the client is known to have vanished although done came, too.
+func (c *Conn) WaitAlert(done <-chan struct{}) bool {
+	if c.gone || c.killed.Load() {
+		return false
+	}
+	there := c.waitWatching(done)
+	if !there || c.side == nil {
+		return there
+	}
+	select {
+	case r := <-c.side.result:
+		c.side.collect(r)
+	default:
+	}
+	c.gone = c.side.err != nil
+	return !c.gone
+}
+
+func (c *Conn) waitWatching(done <-chan struct{}) bool {
 	c.flush()
 	if c.gone {
 		return false

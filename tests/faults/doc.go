@@ -10,6 +10,8 @@
 //   - Op: one operation and what became of it; run collects them.
 //   - archive: the history of each key as the nodes keep it, a second opinion on what clients were told.
 //   - watcher: what a watch of all keys was told; it is judged by the archive, too.
+//   - journal: every change of every lock, replayed by a naive model of the rules; turn, tenancy and
+//     tenure are what clients of locks, leases and lock libraries were told.
 //   - world: everything that a fault can touch.
 //
 // What a reply means decides everything. An answered operation took effect between call and return. A
@@ -22,9 +24,9 @@
 // its own. A partition is used for a short epoch, so that the maybes in it stay few and the search for a
 // linear order ends.
 //
-// Goroutines: one per client and per local reader, ended and waited for by the function that load
-// returns; one per watcher, by the one that follow returns; the machines' own (tests/internal/network).
-// Locks: meter.mu, the counts by the second; a client owns its part of the history until it has ended. The
-// package refuses to pass without work: too few operations of a kind, a fault that never struck or touched
-// nothing, or a checker with nothing to check is a failure.
+// Goroutines: one per client and per local reader, lock, lease and library client, ended and waited for by
+// the function that load returns; one per watcher, by the one that follow returns; the machines' own
+// (tests/internal/network). Locks: meter.mu, the counts by the second; ended.mu, a list; a client owns its
+// part of the history until it has ended. The package refuses to pass without work: too few operations of a
+// kind, a fault that never struck or touched nothing, or a checker with nothing to check is a failure.
 package faults

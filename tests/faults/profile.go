@@ -13,6 +13,12 @@ type Profile struct {
 
 	Clients int           // for each node
 	Pace    time.Duration // between two pipelines of a client
+
+	Calm time.Duration // after each round
+
+	Lockers   int // for each node, clients that take locks
+	Lessees   int // for each node, clients that take leases
+	Borrowers int // for each node, clients that use the lock libraries of Go
 }
 
 // profiles are the runs of a normal pass.
@@ -46,12 +52,19 @@ var profiles = []*Profile{
 		Faults:  "majority ring, split in two, kill majority, pause leader, cut one direction",
 		Clients: 2, Pace: 8 * time.Millisecond,
 	},
+	{
+		Name: "locks", Nodes: 3, Rounds: 8,
+		Faults: `kill leader, kill follower, kill majority, pause leader, isolate leader, mute leader,
+			restart leader, lossy links`,
+		Clients: 1, Pace: 8 * time.Millisecond, Calm: 900 * time.Millisecond,
+		Lockers: 3, Lessees: 4, Borrowers: 2,
+	},
 }
 
 // soakProfile is everything at once, for as long as it is asked for.
 var soakProfile = &Profile{
 	Name: "soak", Nodes: 3, Faults: "all", Second: 40, Flags: "--snapshot-bytes 256KiB", Clients: 3,
-	Pace: 6 * time.Millisecond,
+	Pace: 6 * time.Millisecond, Lockers: 3, Lessees: 2,
 }
 
 // profileNamed returns a profile, or nil.

@@ -35,9 +35,12 @@ type result struct {
 	hashed                                   int // members compared
 	checking                                 time.Duration
 
-	watch  watchWork
-	fell   int           // watches whose queue overflowed
-	behind time.Duration // until the last watcher had been told everything
+	watch   watchWork
+	fell    int           // watches whose queue overflowed
+	behind  time.Duration // until the last watcher had been told everything
+	locks   lockWork
+	leases  leaseWork
+	tenures int // of users of lock libraries
 }
 
 // check runs every checker over what the segment has recorded, and forgets it.
@@ -69,6 +72,7 @@ func (r *run) check(t testing.TB, w *world, res *result) {
 		res.behind.Round(time.Millisecond))
 	res.hashed, err = checkHashes(w.cluster.Nodes)
 	report("state hashes", err)
+	r.checkTurns(t, ops, res)
 	res.checking = time.Since(from)
 	for _, problem := range res.lackOfWork(r.profile) {
 		t.Error(problem)
@@ -200,12 +204,17 @@ func (res *result) summary() string {
 		per = append(per, fmt.Sprintf("%s %d", name, n))
 	}
 	slices.Sort(per)
+	turns := ""
+	if res.locks.turns+res.leases.leases > 0 {
+		turns = fmt.Sprintf("; %v; %v; %d tenures of lock libraries", &res.locks, &res.leases, res.tenures)
+	}
 	return fmt.Sprintf("%d faults; %d operations answered (%s), %d of unknown outcome (%d found never done), "+
 		"%d refused, %d reads lost, %d local reads; %d versions in the archive, %d writes looked up; %d packets "+
 		"touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, checked in %v",
 		res.struck, res.answered, strings.Join(per, ", "), res.maybes, res.decided, res.refused, res.lost,
 		res.local, res.versions, res.marks, res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
-		float64(res.answered+res.local)/(res.took+res.checking).Seconds(), res.checking.Round(time.Millisecond))
+		float64(res.answered+res.local)/(res.took+res.checking).Seconds(),
+		res.checking.Round(time.Millisecond)) + turns
 }
 
 // brief is the summary in a line.

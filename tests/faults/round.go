@@ -91,6 +91,7 @@ func (w *world) play(number int, r *round, res *result) {
 	mended := time.Since(from)
 	gap := w.awaitAll()
 	w.run.meter.end()
+	hold(w.run.profile.Calm)
 	res.worstGap = max(res.worstGap, gap)
 	res.touched += w.net.Touched() - touched
 	w.countInstalls()

@@ -31,14 +31,20 @@ type run struct {
 	archive *archive
 	meter   *meter
 
-	watchers []*watcher
-	hurry    chan struct{} // closed when slow watchers are to catch up
-	facts    *facts        // what watchers must have been told, once the archive is complete
+	watchers  []*watcher
+	hurry     chan struct{} // closed when slow watchers are to catch up
+	facts     *facts        // what watchers must have been told, once the archive is complete
+	lockers   []*locker
+	lessees   []*lessee
+	borrowers []*borrower
+	journal   *journal
+	ended     *ended // leases
 }
 
 func newRun(seed uint64, p *Profile) *run {
 	now := time.Now()
-	return &run{seed: seed, profile: p, start: now, archive: &archive{}, meter: &meter{start: now}}
+	return &run{seed: seed, profile: p, start: now, archive: &archive{}, meter: &meter{start: now},
+		journal: &journal{}, ended: &ended{}}
 }
 
 func (r *run) now() int64 { return int64(time.Since(r.start)) }
@@ -53,6 +59,8 @@ func (r *run) partition(rng *rand.Rand) int { return r.partitions() - 1 - rng.In
 func (r *run) fresh() {
 	r.clients, r.locals, r.archive = nil, nil, &archive{}
 	r.watchers, r.facts = nil, nil
+	r.lockers, r.lessees, r.borrowers = nil, nil, nil
+	r.journal = &journal{through: r.journal.through}
 	if r.meter.total().answered == 0 {
 		return
 	}
@@ -71,6 +79,7 @@ func (r *run) load(nodes []*node.Node) (end func()) {
 		}
 		l := r.newLocalReader(n.ClientAddr)
 		wg.Go(l.drive)
+		r.loadLocks(n.ClientAddr, &wg)
 	}
 	var once sync.Once
 	return func() { once.Do(func() { close(r.stop); wg.Wait() }) }
@@ -91,6 +100,7 @@ func (r *run) probe(n *node.Node, resume func()) {
 			c.do([]*Op{op}, sent.Done)
 		})
 	}
+	r.askEnded(n, &wg, &sent)
 	sent.Wait()
 	resume()
 	wg.Wait()
@@ -132,6 +142,9 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 // settle reads everything once more and completes the archive.
 func (r *run) settle(t testing.TB, w *world, res *result) {
 	t.Helper()
+	if r.profile.Lockers > 0 {
+		r.settleLocks(w)
+	}
 	w.cluster.WaitSame()
 	w.countInstalls()
 	for _, count := range w.installs {
