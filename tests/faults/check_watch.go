@@ -207,13 +207,19 @@ func (c *watchCheck) whole() error {
 	return nil
 }
 
-// orderBy brings the facts of the open revision into the order in which they were told.
+// orderBy brings the facts of the open revision into the order in which they were told. Some may look the
+// same: a transaction can delete a key, put it, and delete it again.
 func (c *watchCheck) orderBy(all []fact) {
 	c.ordered[c.open] = true
-	place := func(f fact) int {
-		return slices.IndexFunc(c.group, func(t told) bool { return t.text.Value() == f.text })
+	for i, t := range c.group {
+		at := slices.IndexFunc(all[i:], func(f fact) bool { return t.text.Value() == f.text })
+		if at < 0 {
+			return // the comparison will say so
+		}
+		found := all[i+at]
+		copy(all[i+1:i+at+1], all[i:i+at])
+		all[i] = found
 	}
-	slices.SortStableFunc(all, func(a, b fact) int { return place(a) - place(b) })
 }
 
 func (c *watchCheck) same(t told, f fact) error {

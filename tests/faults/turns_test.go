@@ -52,7 +52,8 @@ func TestLockCheckerTellsGoodFromBad(t *testing.T) {
 	}{
 		{"one after the other", "", two, []*turn{turnOf(2, 0, 1, "1", wrote("2 a", done), released),
 			turnOf(3, 0, 3, "2", wrote("3 b", done), wrote("3 c", refused), lostAt(9, 8))}},
-		{"readers together, then a writer", "", shared, []*turn{turnOf(3, 0, 1, "2", wrote("3 a", done), released)}},
+		{"readers together, then a writer", "", shared,
+			[]*turn{turnOf(3, 0, 1, "2", wrote("3 a", done), released)}},
 		{"a write of who waits", "did not hold", kept(enters(2, "1", "x1"), enters(3, "2", "x2"),
 			writes(4, "3 a")), nil},
 		{"a write of who is gone", "did not hold", kept(enters(2, "1", "x1"), ends(3, "1", "delete"),
