@@ -88,12 +88,13 @@ func TestDrawnOperationsAreUniqueAndMixed(t *testing.T) {
 
 func TestARunWithoutWorkIsNoPass(t *testing.T) {
 	empty := &result{injected: map[string]int{}}
-	if got := empty.lackOfWork(profiles[0]); len(got) != len(kinds)+3 {
+	if got := empty.lackOfWork(profiles[0]); len(got) != len(kinds)+5 {
 		t.Errorf("an empty run: %v", got)
 	}
 	full := func() *result {
 		r := &result{injected: map[string]int{}, perKind: map[string]int{}, struck: 1, local: minLocal, marks: 1,
-			whole: 1, revisions: 1, versions: 1, hashed: 3}
+			whole: 1, revisions: 1, versions: 1, hashed: 3, fell: 1,
+			watch: watchWork{events: minTold, prevs: 1, progress: 1, resumed: 1}}
 		for _, k := range kinds {
 			r.perKind[k.Name] = minPerKind
 		}
@@ -111,6 +112,8 @@ func TestARunWithoutWorkIsNoPass(t *testing.T) {
 		"none whole":   func(r *result) { r.whole = 0 },
 		"no marks":     func(r *result) { r.marks = 0 },
 		"no revisions": func(r *result) { r.revisions = 0 },
+		"no resume":    func(r *result) { r.watch.resumed = 0 },
+		"no overflow":  func(r *result) { r.fell = 0 },
 	} {
 		r := full()
 		if spoil(r); len(r.lackOfWork(profiles[0])) != 1 {
