@@ -18,9 +18,9 @@ import (
 // EXEC's reply has one element for each command. Three kinds of command make theirs:
 //
 //   - writes and reads that are operations get their part of the result (parts.go);
-//   - reads that are no operations (SCAN, KV.HISTORY, KV.HASH, and those of a past revision) are done when
-//     the transaction has been applied on this node, before anything else of this connection. Those that
-//     name a revision are answered as of the transaction's own; SCAN promises no moment anyway;
+//   - reads that are no operations (KV.HISTORY, KV.HASH, and those of a past revision) are done when the
+//     transaction has been applied on this node, before anything else of this connection, and answered as of
+//     the transaction's own revision;
 //   - session commands (PING, SELECT, HELLO, …) run then, too, in their turn, and only if the block ran.
 //
 // A block in which no command asks the store, and without WATCH, is answered without a quorum.
