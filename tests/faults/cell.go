@@ -43,6 +43,7 @@ type State struct {
 	Place   [maxPipelining]uint8
 	Writes  [keysPerPartition]uint16
 	Watched [maxPipelining]uint16 // what version said when the client watched
+	Order   int64                 // of the last write that has one
 }
 
 // version tells one content of a key from all others it has had: 0 for none.
@@ -84,6 +85,10 @@ func model(s slack) porcupine.Model {
 
 // step applies one operation; it returns false iff its answer is impossible in that state.
 func step(s State, op *Op, tolerance slack) (bool, any) {
+	if op.Order != 0 && op.Order <= s.Order {
+		return false, s
+	}
+	s.Order = max(s.Order, op.Order)
 	if op.Pos > 1 && s.Place[op.Client%maxPipelining] != op.Pos-1 {
 		return false, s
 	}

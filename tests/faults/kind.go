@@ -67,6 +67,7 @@ type Op struct {
 	Unknown   bool  // no answer: it may have taken effect, or may yet
 	Answer    string
 	Revision  int64
+	Order     int64 // the revision at which it took effect, from the nodes' history; 0 if that does not tell
 }
 
 func (op *Op) key() string { return keyName(op.Partition, op.Key) }

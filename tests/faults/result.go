@@ -57,7 +57,7 @@ func (r *run) check(t testing.TB, w *world, res *result) {
 		}
 	}
 	var err error
-	report("linearizability", checkLinear(linear, tolerance, searchTime))
+	report("linearizability", checkLinear(narrow(linear, r.archive), tolerance, searchTime))
 	res.revisions, err = checkRevisions(ops)
 	report("revisions", err)
 	res.marks, err = checkAcknowledged(ops, refused, r.archive)
