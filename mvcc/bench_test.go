@@ -137,3 +137,36 @@ func heap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// BenchmarkApplyRandom is what apply does under load: entries of random keys among a million, with the
+// keys looked at beforehand, or not.
+func BenchmarkApplyRandom(b *testing.B) {
+	keys, value := benchKeys(1_000_000), strings.Repeat("v", 128)
+	for _, warm := range []bool{false, true} {
+		b.Run(fmt.Sprintf("warm=%v", warm), func(b *testing.B) {
+			s := New()
+			defer s.Close()
+			putAll(s, keys, value)
+			runtime.GC()
+			rnd := rand.New(rand.NewPCG(3, 4))
+			op := []Op{{Kind: OpPut, Value: value}}
+			txn, res := &Txn{Then: op}, &Result{}
+			entry := make([]string, benchBatch)
+			b.ResetTimer()
+			for done := 0; done < b.N; done += benchBatch {
+				for i := range entry {
+					entry[i] = keys[rnd.IntN(len(keys))]
+				}
+				s.Update(1, func(b *Batch) {
+					if warm {
+						b.Warm(entry)
+					}
+					for _, k := range entry {
+						op[0].Span.From = k
+						b.Txn(txn, res)
+					}
+				})
+			}
+		})
+	}
+}

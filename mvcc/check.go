@@ -19,6 +19,7 @@ func (s *Store) Check() error {
 		k.checkChain(key, c)
 		return k.err == nil
 	})
+	st.index.table.check(k.require)
 	k.checkHistory()
 	k.checkCounters(s)
 	return k.err
@@ -75,6 +76,7 @@ func (k *checker) checkChain(key string, c *chain) {
 		k.sum.records++
 	}
 	k.countHead(c.head)
+	k.require(k.st.index.table.get(key) == c, 13, "the table does not find %q", key)
 }
 
 func (k *checker) countHead(r Record) {

@@ -15,7 +15,7 @@ import (
 // the records is made anew: index, garbage queue, counters, hash. Not safe for concurrent use.
 //
 // Keys come in the order of their revisions, so adding each to the index's B-tree would cost more than
-// all the rest. They are put into its hash map at once, and into the B-tree sorted, at the end.
+// all the rest. They are put into its hash table at once, and into the B-tree sorted, at the end.
 //
 // It keeps one buntdb transaction open over all of it, begun by DeleteAll: of an emptied database
 // buntdb keeps no notes for a rollback, which would cost more than the insertion itself.
@@ -48,7 +48,7 @@ const maxExpected = 1 << 24
 // only a hint. REQUIRES: before the first Add.
 func (l *Loader) Expect(keys int64) {
 	keys = min(max(keys, 0), maxExpected)
-	l.st.index.byKey = make(map[string]*chain, keys)
+	l.st.index.table = newKeyTable(int(keys))
 	l.keys = make([]loadedKey, 0, keys)
 }
 
@@ -86,7 +86,7 @@ const savePages = 64
 
 func (l *Loader) add(key string) *chain {
 	c, key := new(chain), strings.Clone(key)
-	l.st.index.byKey[key] = c
+	l.st.index.table.add(key, c)
 	if len(l.keys) == 0 {
 		l.common = len(key)
 	} else {

@@ -54,7 +54,7 @@ func (s *Store) NewScratch(now UnixMilli, keys int) *Scratch {
 		panic("mvcc: the newest revision is not readable: " + err.Error())
 	}
 	x := &Scratch{pin: pin, now: now, limit: keys, missing: map[string]bool{}}
-	st := &state{index: index{byKey: map[string]*chain{}, under: x}, leased: newAttachments()}
+	st := &state{index: index{table: newKeyTable(0), under: x}, leased: newAttachments()}
 	st.count.revision, st.count.compacted = pin.Revision, pin.CompactRevision
 	st.view.st = st
 	x.store.mu.at, x.store.scratch = st, x
@@ -189,7 +189,8 @@ func (x *Scratch) load(into *index, held chain) *chain {
 	r := held.head
 	seen := ExpireKey{Key: r.Key()}
 	if r.Exists() {
-		x.batch.st.countLive(r, +1)
+		held.sum = hashOf(r)
+		x.batch.st.countLive(&held, +1)
 		seen.Mod = r.ModRevision()
 		if r.due(x.now) {
 			x.expired = append(x.expired, seen)
@@ -197,7 +198,7 @@ func (x *Scratch) load(into *index, held chain) *chain {
 		}
 	}
 	x.seen = append(x.seen, seen)
-	into.byKey[seen.Key] = &held
+	into.table.add(seen.Key, &held)
 	into.order.Set(seen.Key, &held)
 	return &held
 }
@@ -220,7 +221,7 @@ func (x *Scratch) loadSpan(into *index, sp Span) {
 		})
 		base.RUnlock()
 		for _, held := range chunk {
-			if _, ok := into.byKey[held.head.Key()]; !ok && x.room() {
+			if into.table.get(held.key()) == nil && x.room() {
 				x.load(into, held)
 			}
 		}

@@ -37,7 +37,7 @@ type counters struct {
 }
 
 func newState(revision, compacted Revision) *state {
-	st := &state{index: index{byKey: map[string]*chain{}}, history: newHistory(), leased: newAttachments()}
+	st := &state{index: index{table: newKeyTable(0)}, history: newHistory(), leased: newAttachments()}
 	st.count.revision, st.count.compacted = revision, compacted
 	st.view.st = st
 	return st
@@ -47,26 +47,28 @@ func newState(revision, compacted Revision) *state {
 func (st *state) write(c *chain, r Record) {
 	by := r.ModRevision()
 	if old := c.head; old.Exists() {
-		st.countLive(old, -1)
+		st.countLive(c, -1)
 		st.garbage.push(by, c, old.cost())
 		st.leased.remove(old)
 	}
 	c.push(r)
 	st.count.records++
+	c.sum = 0
 	if r.Exists() {
-		st.countLive(r, +1)
+		c.sum = hashOf(r)
+		st.countLive(c, +1)
 		st.leased.add(r)
 	} else {
 		st.garbage.push(by, c, r.cost())
 	}
 }
 
-// countLive adds (sign 1) or takes back (sign -1) a live head.
-func (st *state) countLive(r Record, sign int64) {
-	n := &st.count
+// countLive adds (sign 1) or takes back (sign -1) a chain's live head.
+func (st *state) countLive(c *chain, sign int64) {
+	n, r := &st.count, c.head
 	n.keys += sign
 	n.stateBytes += sign * r.cost()
-	n.hash += uint64(sign) * hashOf(r)
+	n.hash += uint64(sign) * c.sum
 	if r.Deadline() != 0 {
 		n.expiring += sign
 	}

@@ -30,6 +30,8 @@ type Batch struct {
 
 	published []Op // OpPublish, in their order, since Published was called
 
+	warming warming
+
 	quiet  bool     // results are not wanted
 	unread OpResult // where they go then
 	guards []guard  // outcomes of FlagGuardsFirst, in the order of evaluation

@@ -46,6 +46,7 @@ type machine struct {
 	members atomic.Pointer[[]memberRecord] // by id; replaced, never changed
 	term    cluster.Term                   // of the last entry
 	txn     mvcc.Txn                       // scratch
+	ahead   lookahead                      // scratch
 	expired []mvcc.ExpireKey               // scratch
 	told    applied                        // scratch
 }
@@ -102,8 +103,10 @@ func (m *machine) apply(l *raft.Log) {
 	results := newFiller(own)
 	m.told.reset(m.hub)
 	r := reader{b: requests}
+	m.ahead.start(requests)
 	events := m.store.Update(mvcc.UnixMilli(m.clock.Load()), func(b *mvcc.Batch) {
 		for kind, body, more := r.request(); more; kind, body, more = r.request() {
+			m.ahead.step(b)
 			m.request(b, kind, &body, results.next())
 			if err := body.end(); err != nil {
 				panic(fmt.Sprintf("entry %d, request kind %d: %v", l.Index, kind, err))
