@@ -78,7 +78,7 @@ func (m *machine) observeQueues() {
 			m.leases.Renew(c.Place.Lease())
 		}
 	}
-	m.waiters.Notify(changes)
+	m.turns = changes
 	for i := range changes {
 		if c := &changes[i]; c.Published() {
 			m.told.messages = append(m.told.messages, pubsub.Message{

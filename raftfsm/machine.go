@@ -47,6 +47,7 @@ type machine struct {
 	term    cluster.Term                   // of the last entry
 	txn     mvcc.Txn                       // scratch
 	ahead   lookahead                      // scratch
+	turns   []locks.Change                 // of the entry: whose places in a queue have changed
 	expired []mvcc.ExpireKey               // scratch
 	told    applied                        // scratch
 }
@@ -121,6 +122,7 @@ func (m *machine) apply(l *raft.Log) {
 	m.tell(l.Index, events)
 	m.applied.Store(l.Index)
 	m.announce(l, h, own)
+	m.wakeTurns()
 }
 
 // request applies one request; res is nil where nobody waits for the result.
@@ -188,6 +190,16 @@ func (m *machine) observe(events []mvcc.Event) {
 		if events[i].Record.Kind() == mvcc.KindExpire {
 			m.stats.Expired.Add(1)
 		}
+	}
+}
+
+// wakeTurns wakes those whose turn it is. It does so last, because the goroutine that is woken last runs
+// first: whoever gets a lock is about to let go of it, and that is what all others wait for, so its request
+// should be in the next round, and that of the last holder for another turn need not be.
+func (m *machine) wakeTurns() {
+	if len(m.turns) > 0 {
+		m.waiters.Notify(m.turns)
+		m.turns = nil
 	}
 }
 
