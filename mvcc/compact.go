@@ -89,6 +89,15 @@ func (g *garbage) pop(limit Revision) (e garbageEntry, ok bool) {
 	return e, true
 }
 
+// next returns entries that pop is going to take, one at least unless there is none.
+func (g *garbage) next() []garbageEntry {
+	if g.len == 0 {
+		return nil
+	}
+	first := g.chunks[0]
+	return first.entries[first.from:min(first.to, first.from+warmKeys)]
+}
+
 // ready reports whether there is an entry that pop would take.
 func (g *garbage) ready(limit Revision) bool {
 	return g.len > 0 && g.chunks[0].entries[g.chunks[0].from].by <= limit
@@ -137,17 +146,22 @@ func (s *Store) CompactSlice(max int) (more bool) {
 	if limit < 0 || !st.garbage.ready(limit) {
 		return false
 	}
-	st.history.update(func(tx *buntdb.Tx) error { return st.sweep(tx, limit, max) })
+	st.history.update(func(tx *buntdb.Tx) error {
+		return st.sweep(tx, &s.batch.warming, limit, max)
+	})
 	s.publish()
 	return st.garbage.ready(limit)
 }
 
 // sweep takes at most max records of garbage out of index and history.
-func (st *state) sweep(tx *buntdb.Tx, limit Revision, max int) error {
+func (st *state) sweep(tx *buntdb.Tx, w *warming, limit Revision, max int) error {
 	if err := st.history.settle(tx, st.moved); err != nil {
 		return err
 	}
-	for ; max > 0; max-- {
+	for ahead := 0; max > 0; max, ahead = max-1, ahead-1 {
+		if ahead == 0 {
+			ahead = w.garbage(st.garbage.next())
+		}
 		e, ok := st.garbage.pop(limit)
 		if !ok {
 			break

@@ -5,7 +5,8 @@
 // of changes; Record, a handle on one encoded version of one key; Pin, a moment held for reading;
 // Loader, which builds a store from a snapshot; Scratch, the next transaction put together step by step.
 //
-// Where things are: record.go has the encoding, index.go the past of each key, history.go all records by
+// Where things are: record.go has the encoding, index.go the past of each key, keytable.go the way to it
+// (warm.go for many at once), history.go all records by
 // revision, txn.go the evaluation of transactions (modify.go, compare.go and range.go its parts),
 // compact.go the removal of the past, snapshot.go saving and restoring. leases.go has the keys of each lease
 // and queues.go the places of clients in the queues of locks and elections; what is granted and who holds
