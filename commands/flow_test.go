@@ -157,10 +157,10 @@ func TestSlowLogAndLatency(t *testing.T) {
 	n.d.notice(s, row, args[:3], 9*time.Millisecond)
 	n.d.notice(s, row, args[:2], 999*time.Microsecond)
 	entries := n.d.slow.newest(10)
-	if len(entries) != 2 || entries[0].id != 1 || entries[0].name != "me" || len(entries[1].args) != 32 {
+	if len(entries) != 2 || entries[0].id != 1 || entries[0].name != "me" || len(entries[1].ends) != 32 {
 		t.Fatalf("slow log %+v", entries)
 	}
-	if word, last := entries[1].args[1], entries[1].args[31]; !strings.HasSuffix(word, "xx... (2 more bytes)") ||
+	if word, last := entries[1].args()[1], entries[1].args()[31]; !strings.HasSuffix(word, "xx... (2 more bytes)") ||
 		last != "... (10 more arguments)" {
 		t.Errorf("words %q … %q", word, last)
 	}

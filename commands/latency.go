@@ -23,8 +23,8 @@ func slowlogGet(c *call, _ *session) (resp.Value, error) {
 	}
 	out := []resp.Value{}
 	for _, e := range c.d.slow.newest(n) {
-		words := make([]resp.Value, len(e.args))
-		for i, word := range e.args {
+		words := make([]resp.Value, len(e.ends))
+		for i, word := range e.args() {
 			words[i] = resp.Bulk(word)
 		}
 		out = append(out, resp.Array(resp.Int(e.id), resp.Int(e.at.Unix()), resp.Int(e.took.Microseconds()),

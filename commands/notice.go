@@ -14,12 +14,7 @@ import (
 
 const (
 	slowLogThreshold = 10000 // microseconds
-	slowLogRoom      = 128
-	slowLogMostRoom  = 1 << 20
-	slowLogWords     = 32
-	slowLogWordBytes = 128
-
-	latencySamples = 160
+	latencySamples   = 160
 )
 
 // noticeable reports whether either threshold is reached.
@@ -31,9 +26,7 @@ func (d *Dispatcher) noticeable(took time.Duration) bool {
 // notice looks at a command that took some time.
 func (d *Dispatcher) notice(s *session, row *Command, args [][]byte, took time.Duration) {
 	if limit := d.slow.threshold.Load(); limit >= 0 && took.Microseconds() >= limit && !row.hidden {
-		d.slow.add(slowEntry{
-			at: d.cfg.Clock(), took: took, args: slowWords(args), addr: s.conn.RemoteAddr(), name: s.labels().name,
-		})
+		d.slow.add(slowEntry{at: d.cfg.Clock(), took: took, addr: s.conn.RemoteAddr(), name: s.labels().name}, args)
 	}
 	if limit := d.latency.threshold.Load(); limit > 0 && took.Milliseconds() >= limit && row.Kind != KindAdmin {
 		event := "command"
@@ -42,87 +35,6 @@ func (d *Dispatcher) notice(s *session, row *Command, args [][]byte, took time.D
 		}
 		d.latency.add(event, d.cfg.Clock().Unix(), took.Milliseconds())
 	}
-}
-
-// slowEntry is one command of the slow log.
-type slowEntry struct {
-	id         int64
-	at         time.Time
-	took       time.Duration
-	args       []string
-	addr, name string
-}
-
-// slowLog holds the newest entries, oldest first. threshold is in microseconds: negative is off, 0
-// everything.
-type slowLog struct {
-	threshold, room atomic.Int64
-
-	mu struct {
-		sync.Mutex
-		next    int64
-		entries []slowEntry
-	}
-}
-
-func (l *slowLog) add(e slowEntry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e.id = l.mu.next
-	l.mu.next++
-	l.mu.entries = append(l.mu.entries, e)
-	l.trimLocked()
-}
-
-func (l *slowLog) trimLocked() {
-	if over := len(l.mu.entries) - int(l.room.Load()); over > 0 {
-		l.mu.entries = slices.Delete(l.mu.entries, 0, over)
-	}
-}
-
-func (l *slowLog) resize(room int64) {
-	l.room.Store(room)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.trimLocked()
-}
-
-// newest returns at most n entries, newest first.
-func (l *slowLog) newest(n int64) []slowEntry {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := l.mu.entries
-	out := slices.Clone(all[len(all)-int(min(n, int64(len(all)))):])
-	slices.Reverse(out)
-	return out
-}
-
-func (l *slowLog) size() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return int64(len(l.mu.entries))
-}
-
-func (l *slowLog) clear() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mu.entries = nil
-}
-
-// slowWords copies a command's words, cut as Redis cuts them.
-func slowWords(args [][]byte) []string {
-	n := min(len(args), slowLogWords)
-	out := make([]string, n)
-	for i, word := range args[:n] {
-		out[i] = string(word)
-		if len(word) > slowLogWordBytes {
-			out[i] = string(word[:slowLogWordBytes]) + moreOf(len(word)-slowLogWordBytes, "bytes")
-		}
-	}
-	if n < len(args) {
-		out[n-1] = moreOf(len(args)-n+1, "arguments")
-	}
-	return out
 }
 
 // latencySample is the slowest command of one second.
