@@ -160,7 +160,8 @@ func TestSlowLogAndLatency(t *testing.T) {
 	if len(entries) != 2 || entries[0].id != 1 || entries[0].name != "me" || len(entries[1].ends) != 32 {
 		t.Fatalf("slow log %+v", entries)
 	}
-	if word, last := entries[1].args()[1], entries[1].args()[31]; !strings.HasSuffix(word, "xx... (2 more bytes)") ||
+	words := entries[1].args()
+	if word, last := words[1], words[31]; !strings.HasSuffix(word, "xx... (2 more bytes)") ||
 		last != "... (10 more arguments)" {
 		t.Errorf("words %q … %q", word, last)
 	}
