@@ -7,7 +7,7 @@ import (
 
 // What is asked of a destination beside writing to it.
 
-const scanCount = 1000
+const scanCount = 500
 
 // glob quotes what a pattern would read as something else.
 var glob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
