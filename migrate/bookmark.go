@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -32,11 +31,13 @@ const (
 	following state = "follow" // everything up to Revision is there
 )
 
-// newRun returns a name that no other run has.
-func newRun() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+// newBookmark begins a task, as a run that no other is called like.
+func newBookmark(kind, source, from, to string) bookmark {
+	var run [8]byte
+	_, _ = rand.Read(run[:]) // never fails
+	return bookmark{
+		Kind: kind, Source: source, From: []byte(from), To: []byte(to), Run: hex.EncodeToString(run[:]),
+	}
 }
 
 func (b bookmark) text() string {
@@ -58,9 +59,9 @@ func (b *bookmark) adopt(t *Target) (bool, error) {
 		return false, refusef("%w: the key %q is no bookmark; choose another key with --state-key",
 			ErrBookmark, t.key)
 	}
-	if have.Kind != b.Kind || have.Source != b.Source || !bytes.Equal(have.From, b.From) || !bytes.Equal(have.To, b.To) {
-		return false, refusef("%w: the key %q is the bookmark of %s; let that end, or delete the key if it was given up, "+
-			"or choose another key with --state-key", ErrBookmark, t.key, have)
+	if have.String() != b.String() {
+		return false, refusef("%w: the key %q is the bookmark of %s; let that end, or delete the key if it was "+
+			"given up, or choose another key with --state-key", ErrBookmark, t.key, have)
 	}
 	run := b.Run
 	*b = have
@@ -68,7 +69,7 @@ func (b *bookmark) adopt(t *Target) (bool, error) {
 	return true, nil
 }
 
-// String names what the bookmark belongs to.
+// String names what the bookmark belongs to; it is the same for all bookmarks of one task.
 func (b bookmark) String() string {
 	return fmt.Sprintf("the %s of %s, prefix %q to %q", b.Kind, b.Source, b.From, b.To)
 }

@@ -29,8 +29,8 @@ var (
 )
 
 // passing are the refusals of a store that go away, by themselves or when somebody makes room.
-var passing = []string{"CLUSTERDOWN", "BUSY", "LOADING", "TRYAGAIN", "OOM", "READONLY", "MASTERDOWN", "MISCONF",
-	"NOREPLICAS", "UNCERTAIN", "ERR max number of clients"}
+var passing = []string{"CLUSTERDOWN", "BUSY", "LOADING", "TRYAGAIN", "OOM", "READONLY", "MASTERDOWN",
+	"MISCONF", "NOREPLICAS", "UNCERTAIN", "ERR max number of clients"}
 
 // passes reports whether trying again can help.
 func passes(err error) bool {

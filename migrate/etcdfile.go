@@ -162,7 +162,8 @@ func (e *Etcd) load(withLeases bool) error {
 		}
 	}
 	last := map[string]etcdKV{}
-	if err := keys.ForEach(func(rev, record []byte) error { return e.replay(last, leases, rev, record) }); err != nil {
+	err = keys.ForEach(func(rev, record []byte) error { return e.replay(last, leases, rev, record) })
+	if err != nil {
 		return err
 	}
 	e.arrange(last, leases)

@@ -19,7 +19,8 @@ const (
 	largestBytes  = 4 << 20
 )
 
-// follow watches and writes what happens, until ctx ends or, with Once, the source of its beginning is reached.
+// follow watches and writes what happens, until ctx ends or, with Once, the source of its beginning is
+// reached.
 func (m *mirror) follow(ctx context.Context) error {
 	goal, err := m.source.revision(ctx)
 	if err != nil {
@@ -126,7 +127,8 @@ func (b *batch) add(w Write) {
 	b.writes = append(b.writes, w)
 }
 
-// apply writes a batch. One without writes only says that nothing happened, which is written down now and then.
+// apply writes a batch. One without writes only says that nothing happened, which is written down now and
+// then.
 func (m *mirror) apply(ctx context.Context, b *batch) error {
 	next := m.mark
 	next.Revision = max(next.Revision, b.revision)
@@ -137,8 +139,8 @@ func (m *mirror) apply(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// commitAll is commit, in several transactions if one would be too large. Only the last moves the bookmark on;
-// what the others wrote is written again should the mirror be interrupted between them.
+// commitAll is commit, in several transactions if one would be too large. Only the last moves the bookmark
+// on; what the others wrote is written again should the mirror be interrupted between them.
 func (m *mirror) commitAll(ctx context.Context, writes []Write, next bookmark) error {
 	bytes, from := 0, 0
 	for i := range writes {

@@ -1,8 +1,8 @@
 package migrate
 
-// An import reads the same strings of a file in the same order each time, and the bookmark counts how many of
-// them are dealt with. So an interrupted import is run again, passes over that many, and goes on. The file was
-// verified whole before the first key is written; at the end the bookmark is removed.
+// An import reads the same strings of a file in the same order each time, and the bookmark counts how many
+// of them are dealt with. So an interrupted import is run again, passes over that many, and goes on. The
+// file was verified whole before the first key is written; at the end the bookmark is removed.
 
 import (
 	"context"
@@ -60,7 +60,7 @@ func Import(ctx context.Context, t *Target, c Content, o ImportOptions, m *Meter
 		return ImportResult{}, refusef("files are imported into Redkeep, and this is Redis")
 	}
 	im := &importer{options: o, target: t, meter: m, now: time.Now().UnixMilli(), granted: map[uint64]bool{}}
-	im.mark = bookmark{Kind: "import", Source: c.Name(), From: []byte(o.Prefix), To: []byte(o.DestPrefix), Run: newRun()}
+	im.mark = newBookmark("import", c.Name(), o.Prefix, o.DestPrefix)
 	m.Total.Store(c.Total())
 	if err := im.begin(ctx, c); err != nil {
 		return im.result, err

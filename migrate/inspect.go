@@ -14,7 +14,7 @@ var glob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, 
 
 // scan calls each for every page of keys with a prefix, the bookmark's left out, until each says stop. Keys
 // may come twice.
-func (t *Target) scan(ctx context.Context, prefix string, each func(keys []string) (more bool, err error)) error {
+func (t *Target) scan(ctx context.Context, prefix string, each func(keys []string) (bool, error)) error {
 	for cursor, more := "0", true; more; more = more && cursor != "0" {
 		var keys []string
 		err := t.retry(ctx, func() (err error) {

@@ -10,15 +10,16 @@ package migrate
 //	copy     the source's keys are copied as they were at the revision, in order
 //	follow   the destination is what the source was at the revision; changes are watched from the next on
 //
-// If the history that is needed has been compacted, by then or in between, the mirror begins anew at clean, at
-// the present revision: nothing is given up, and the destination is equal again at its end. While it follows,
-// the destination moves from one revision of the source to a later one in one transaction: it is never of two
-// (unless one revision is larger than a transaction may be, see batches).
+// If the history that is needed has been compacted, by then or in between, the mirror begins anew at clean,
+// at the present revision: nothing is given up, and the destination is equal again at its end. While it
+// follows, the destination moves from one revision of the source to a later one in one transaction: it is
+// never of two (unless one revision is larger than a transaction may be, see batches).
 //
-// Writes are put as they are and keys keep their deadlines. Leases stay behind: that a lease has ended arrives as
-// the deletes it caused. Rejected: reading the log, or SNAPSHOT.STREAM for the copy: both would tie the
-// mirror to one version of the node, and a Redis that was a source could never be followed. Drawback: a copy
-// needs the history of its revision for as long as it takes; --history-age of the source bounds that.
+// Writes are put as they are and keys keep their deadlines. Leases stay behind: that a lease has ended
+// arrives as the deletes it caused. Rejected: reading the log, or SNAPSHOT.STREAM for the copy: both would
+// tie the mirror to one version of the node, and a Redis that was a source could never be followed.
+// Drawback: a copy needs the history of its revision for as long as it takes; --history-age of the source
+// bounds that.
 
 import (
 	"context"
@@ -75,8 +76,7 @@ func (m *mirror) begin(ctx context.Context) error {
 	if m.target.peer.cluster == cluster && overlap {
 		return refusal{ErrSame}
 	}
-	m.mark = bookmark{Kind: "mirror", Source: "cluster " + cluster, From: []byte(m.Prefix), To: []byte(m.DestPrefix),
-		Run: newRun()}
+	m.mark = newBookmark("mirror", "cluster "+cluster, m.Prefix, m.DestPrefix)
 	now, err := m.source.revision(ctx)
 	if err != nil {
 		return err
@@ -88,7 +88,8 @@ func (m *mirror) begin(ctx context.Context) error {
 	case going && m.mark.Revision > now:
 		return refusef("%w (revision %d, mirrored %d)", ErrWentBack, now, m.mark.Revision)
 	case going:
-		m.Notice(fmt.Sprintf("going on at revision %d (%s), the source is at %d", m.mark.Revision, m.mark.State, now))
+		m.Notice(fmt.Sprintf("going on at revision %d (%s), the source is at %d",
+			m.mark.Revision, m.mark.State, now))
 	case m.Replace:
 		m.mark.State, m.mark.Revision = cleaning, now
 	default:
@@ -185,7 +186,8 @@ func (m *mirror) copy(ctx context.Context) error {
 	}
 	left := total
 	if len(m.mark.Next) > 0 {
-		p, err := m.source.ask(ctx, append(span(m.Prefix, string(m.mark.Next)), "AT", m.mark.Revision, "COUNTONLY")...)
+		words := append(span(m.Prefix, string(m.mark.Next)), "AT", m.mark.Revision, "COUNTONLY")
+		p, err := m.source.ask(ctx, words...)
 		if err != nil {
 			return err
 		}
@@ -242,7 +244,8 @@ func (m *mirror) rename(w *Write) bool {
 	}
 	if !m.clash {
 		m.clash = true
-		m.Notice(fmt.Sprintf("the key %q of the source is left out: the bookmark has its name (--state-key)", w.Key))
+		m.Notice(fmt.Sprintf("the key %q of the source is left out: the bookmark has its name (--state-key)",
+			w.Key))
 	}
 	return false
 }

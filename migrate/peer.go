@@ -40,7 +40,8 @@ func identify(ctx context.Context, conn *redis.Conn) (peer, error) {
 		return peer{}, refusef("this is a Redis Cluster: a transaction cannot span its shards; " +
 			"use a Redis that is not sharded")
 	case fields["role"] == "slave":
-		return peer{}, refusef("this is a replica; its master is %s:%s", fields["master_host"], fields["master_port"])
+		return peer{}, refusef("this is a replica; its master is %s:%s",
+			fields["master_host"], fields["master_port"])
 	}
 	return peer{known: true}, nil
 }

@@ -2,11 +2,12 @@ package migrate
 
 // Writing to a destination exactly once, in order, although every connection may break.
 //
-// Idea. Beside the keys the destination holds one key of ours, the bookmark, which says how far we are. Every
-// batch of writes is a MULTI that also writes the bookmark, under a WATCH of the bookmark that was made before:
-// so the batch is done if and only if the bookmark says so, and it is not done if anybody else moved it. Both
-// Redkeep and Redis know these commands; nothing here depends on which of them it is. The next WATCH, and a GET
-// that shows what it watches, go in the same pipeline behind EXEC: a batch costs one round trip.
+// Idea. Beside the keys the destination holds one key of ours, the bookmark, which says how far we are.
+// Every batch of writes is a MULTI that also writes the bookmark, under a WATCH of the bookmark that was
+// made before: so the batch is done if and only if the bookmark says so, and it is not done if anybody else
+// moved it. Both Redkeep and Redis know these commands; nothing here depends on which of them it is. The
+// next WATCH, and a GET that shows what it watches, go in the same pipeline behind EXEC: a batch costs one
+// round trip.
 //
 // Invariants.
 //  1. mark is the bookmark we committed last; seen is the bookmark as the present connection watches it.
@@ -17,9 +18,10 @@ package migrate
 // A transaction whose connection broke may still be done after the new connection has read the bookmark; then
 // the WATCH fails the repetition, and rule 2 finds it done.
 //
-// Rejected: a state file beside the program (it and the keys are never of the same moment); KV.TXN with a guard
-// (Redis does not have it, and its lists are short). Drawback: Redis does not undo a MULTI of which one command
-// fails; then the bookmark is put back, and what else the batch wrote is written again next time.
+// Rejected: a state file beside the program (it and the keys are never of the same moment); KV.TXN with a
+// guard (Redis does not have it, and its lists are short). Drawback: Redis does not undo a MULTI of which
+// one command fails; then the bookmark is put back, and what else the batch wrote is written again next
+// time.
 
 import (
 	"context"

@@ -203,7 +203,7 @@ func (f *file) end() error {
 	f.summary.Sum, f.summary.Summed = f.sums.sum, want != 0
 	switch {
 	case want != 0 && want != f.sums.sum:
-		return Damage{f.size, fmt.Sprintf("cut or damaged: the CRC64 at the end is %016x, that of the content %016x",
+		return Damage{f.size, fmt.Sprintf("cut or damaged: the CRC64 at the end is %016x, of the content %016x",
 			want, f.sums.sum)}
 	case f.refusal != nil:
 		return f.refusal

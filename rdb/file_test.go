@@ -98,8 +98,8 @@ var olds = map[string]string{
 
 func TestEncodingsOfOtherVersions(t *testing.T) {
 	for name, record := range olds {
-		b := seal(12, "\xfa"+str("redis-ver")+str("x"), "\xf7\x05\x02\x01\x05"+str("aux")+"\x00", "\xf4\x01\x02\x03",
-			"\xfd\x01\x00\x00\x00\xf8\x07\xf9\x09", record, "\x00"+str("after")+str("it"))
+		b := seal(12, "\xfa"+str("redis-ver")+str("x"), "\xf7\x05\x02\x01\x05"+str("aux")+"\x00",
+			"\xf4\x01\x02\x03", "\xfd\x01\x00\x00\x00\xf8\x07\xf9\x09", record, "\x00"+str("after")+str("it"))
 		found, sum, err := read(b)
 		kind, _, _ := strings.Cut(name, " ")
 		if err != nil || found["after"].Value != "it" || found["after"].Deadline != 0 || sum.Others[kind] != 1 {

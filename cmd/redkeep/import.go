@@ -31,7 +31,7 @@ func newImport(c *client) *cobra.Command {
 		Long: `Bring in the keys of a Redis RDB file or of an etcd snapshot, while the cluster serves others.
 
 The file is verified from end to end before the first key is written. An import that was interrupted goes on
-where it was when the same command is given again. Unless told otherwise, a store that holds keys is refused.`,
+where it was when the same command is given again. A store that holds keys is refused unless told otherwise.`,
 		RunE: func(*cobra.Command, []string) error {
 			return badArgsf("import needs to know what: `import rdb FILE` or `import etcd FILE`")
 		},
@@ -133,7 +133,9 @@ func (c *client) importEtcd(ctx context.Context, path string, leases bool, o imp
 func (c *client) say(text string) { fmt.Fprintln(c.err, text) }
 
 // importContent runs an import and prints what became of the file.
-func (c *client) importContent(ctx context.Context, content migrate.Content, o importOptions, r *importReport) error {
+func (c *client) importContent(ctx context.Context, content migrate.Content, o importOptions,
+	r *importReport,
+) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	target, err := migrate.OpenTarget(ctx, migrate.TargetConfig{
@@ -202,7 +204,8 @@ func (r *importReport) simple(p *page) {
 		n    int64
 		text string
 	}{
-		{r.Leases, "leases granted, each for its full time"}, {r.Kept, "keys were there already and stay as they were"},
+		{r.Leases, "leases granted, each for its full time"},
+		{r.Kept, "keys were there already and stay as they were"},
 		{r.Expired, "keys had expired"}, {r.Other, "keys do not begin with the prefix"},
 	} {
 		if l.n > 0 {

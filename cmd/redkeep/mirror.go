@@ -30,9 +30,9 @@ func newMirror(c *client) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mirror DEST",
 		Short: "Copy keys into another Redkeep, or into a Redis, and keep the copy up to date",
-		Long: `Copy the keys of the cluster that --endpoints names into another Redkeep or a Redis (6.2 or later), then
-follow every change, until interrupted. DEST is host:port, several of them with commas, or a URL such as
-redis://user:password@host:6379/0 (rediss:// for TLS).
+		Long: `Copy the keys of the cluster that --endpoints names into another Redkeep or a Redis (6.2 or later),
+then follow every change, until interrupted. DEST is host:port, several of them with commas, or a URL such
+as redis://user:password@host:6379/0 (rediss:// for TLS).
 
 What the destination holds is always one revision of the source, once the first copy is complete. How far it
 is stands in a key of the destination, so that a mirror that ended, in whichever way, goes on from there when
@@ -48,7 +48,7 @@ Keys keep their deadlines. Leases stay behind; when one ends, its keys are delet
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Prefix, "prefix", "", "only keys that begin with it")
-	f.StringVar(&o.DestPrefix, "dest-prefix", "", "what they begin with at the destination instead (default --prefix)")
+	f.StringVar(&o.DestPrefix, "dest-prefix", "", "what they begin with there instead (default --prefix)")
 	f.BoolVar(&o.Replace, "replace", false, "the destination may hold keys: make them equal to the source")
 	f.BoolVar(&o.Once, "once", false, "end when the destination has what the source has now")
 	f.StringVar(&o.stateKey, "state-key", "redkeep:mirror", "key of the destination that says how far it is")

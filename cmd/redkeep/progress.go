@@ -21,8 +21,8 @@ func (c *client) terminal() *os.File {
 	return f
 }
 
-// showBar draws a bar on the terminal, if there is one, and returns what ends it. part is the finished part, 0
-// to 1; behind the bar stands what tail says. Both are called from another goroutine.
+// showBar draws a bar on the terminal, if there is one, and returns what ends it. part is the finished
+// part, 0 to 1; behind the bar stands what tail says. Both are called from another goroutine.
 func (c *client) showBar(name string, part func() float64, tail func() string) (stop func()) {
 	terminal := c.terminal()
 	if terminal == nil {

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -139,7 +140,14 @@ func revisionOf(n *node.Node) int64 {
 	return r.Int()
 }
 
-// A mirror is killed, nodes are killed, writes go on: at the end both are equal, and a revision was never half.
+// startMirror starts a mirror and does not wait for it.
+func startMirror(t *testing.T, args ...string) *node.Process {
+	t.Helper()
+	return node.Launch(t, "mirror", append([]string{node.Binary(t), "mirror"}, args...), nil)
+}
+
+// A mirror is killed, nodes are killed, writes go on: at the end both are equal, and a revision was never
+// half.
 func TestMirrorSurvives(t *testing.T) {
 	t.Run("to Redkeep", func(t *testing.T) {
 		d := node.Start(t, node.Options{})
@@ -158,17 +166,16 @@ func mirrorSurvives(t *testing.T, dest string, disturb func()) {
 	must(t, client(t, c.Nodes[0]).Set(bg, "redkeep:mirror", "a key of the source with that name", 0).Err())
 	l := startLoad(t, c)
 	l.grow(t, 500)
-	args := []string{"mirror", dest, "--endpoints", strings.Join(c.Addrs(), ","), "--report", "1s"}
-	start := func() *node.Process { return node.Launch(t, "mirror", append([]string{node.Binary(t)}, args...), nil) }
+	args := []string{dest, "--endpoints", strings.Join(c.Addrs(), ","), "--report", "1s"}
 	there := dial(t, strings.TrimPrefix(dest, "redis://"))
-	p := start()
+	p := startMirror(t, args...)
 	seen, stop := watchPairs(t, there, 6)
 	for range 2 {
 		mirrored(t, there, revisionOf(c.Nodes[0]))
 		l.grow(t, 200)
 		p.Kill()
 		l.grow(t, 200)
-		p = start()
+		p = startMirror(t, args...)
 		l.grow(t, 100)
 		disturb()
 		mirrored(t, there, revisionOf(c.Nodes[0]))
@@ -184,17 +191,27 @@ func mirrorSurvives(t *testing.T, dest string, disturb func()) {
 		t.Errorf("interrupted: exit %d, %v\n%s", code, err, p.Output())
 	}
 	stop()
-	if !strings.Contains(p.Output(), "going on at revision") || !strings.Contains(p.Output(), "behind the source") {
-		t.Errorf("said\n%s", p.Output())
+	said := p.Output()
+	if !strings.Contains(said, "going on at revision") || !strings.Contains(said, "behind the source") {
+		t.Errorf("said\n%s", said)
 	}
-	out := mustRun(t, append(args, "--once")...)
+	source := client(t, c.Nodes[0])
+	node.Eventually(t, 30*time.Second, "what was to end soon has ended", func() error {
+		for k, v := range stringsOf(t, source) {
+			if v.deadline > 0 && v.deadline < 4102444800000*time.Millisecond {
+				return errors.New(k)
+			}
+		}
+		return nil
+	})
+	out := mustRun(t, append([]string{"mirror", "--once"}, args...)...)
 	if !strings.Contains(out, "0 behind the source") {
 		t.Errorf("said\n%s", out)
 	}
 	if seen.Load() < 100 {
 		t.Errorf("only %d pairs were seen", seen.Load())
 	}
-	same(t, stringsOf(t, client(t, c.Nodes[0])), stringsOf(t, there))
+	same(t, stringsOf(t, source), stringsOf(t, there))
 }
 
 // When the history behind the bookmark is gone, the mirror copies anew, and what was deleted meanwhile goes.
@@ -214,7 +231,8 @@ func TestMirrorAfterCompaction(t *testing.T) {
 	if r := c.Nodes[0].Do("KV.COMPACT", strconv.FormatInt(revisionOf(c.Nodes[0]), 10), "PHYSICAL"); r.IsErr() {
 		t.Fatal(r)
 	}
-	if out := mustRun(t, args...); !strings.Contains(out, "copying anew") || !strings.Contains(out, "700 deleted") {
+	out := mustRun(t, args...)
+	if !strings.Contains(out, "copying anew") || !strings.Contains(out, "700 deleted") {
 		t.Errorf("said\n%s", out)
 	}
 	same(t, stringsOf(t, source), stringsOf(t, there))
@@ -229,7 +247,7 @@ func TestMirrorFullTarget(t *testing.T) {
 	for i := range 400 {
 		must(t, source.Set(bg, key(i), strings.Repeat("x", 10_000), 0).Err())
 	}
-	p := node.Launch(t, "mirror", []string{node.Binary(t), "mirror", addr, "--endpoints", c.Nodes[0].ClientAddr}, nil)
+	p := startMirror(t, addr, "--endpoints", c.Nodes[0].ClientAddr)
 	node.Eventually(t, 60*time.Second, "the mirror tells of it", func() error {
 		if !strings.Contains(p.Output(), "the destination: OOM command not allowed") {
 			return fmt.Errorf("%s", p.Output())
@@ -259,7 +277,7 @@ func TestMirrorLargeRevision(t *testing.T) {
 		must(t, err)
 	}
 	there := dial(t, addr)
-	p := node.Launch(t, "mirror", []string{node.Binary(t), "mirror", addr, "--endpoints", c.Nodes[0].ClientAddr}, nil)
+	p := startMirror(t, addr, "--endpoints", c.Nodes[0].ClientAddr)
 	mirrored(t, there, revisionOf(c.Nodes[0]))
 	must(t, source.FlushAll(bg).Err())
 	must(t, source.Set(bg, "only", "one", 0).Err())
@@ -279,7 +297,8 @@ func TestMirrorPrefixes(t *testing.T) {
 	must(t, there.Set(bg, "mine", "stays", 0).Err())
 	args := []string{"mirror", addr, "--once", "--endpoints", c.Nodes[0].ClientAddr, "--prefix", "app/"}
 	mustRun(t, append(args, "--dest-prefix", "copy*/")...)
-	same(t, map[string]held{"mine": {"stays", -1}, "copy*/a": {"app/a", -1}, "copy*/b": {"app/b", -1}}, stringsOf(t, there))
+	want := map[string]held{"mine": {"stays", -1}, "copy*/a": {"app/a", -1}, "copy*/b": {"app/b", -1}}
+	same(t, want, stringsOf(t, there))
 	refuses(t, "is the bookmark of the mirror of cluster", args...)
 	must(t, there.Set(bg, "app/old", "x", 0).Err())
 	refuses(t, `holds keys already, "app/old" for one`, append(args, "--state-key", "redkeep:second")...)
@@ -287,7 +306,8 @@ func TestMirrorPrefixes(t *testing.T) {
 	if got := there.Exists(bg, "app/old", "app/a", "mine", "copy*/a").Val(); got != 3 {
 		t.Errorf("%d of the keys are there", got)
 	}
-	self := []string{"mirror", c.Nodes[0].ClientAddr, "--once", "--endpoints", c.Nodes[0].ClientAddr, "--prefix", "app/"}
+	self := []string{"mirror", c.Nodes[0].ClientAddr, "--once", "--endpoints", c.Nodes[0].ClientAddr,
+		"--prefix", "app/"}
 	refuses(t, "the same cluster", self...)
 	mustRun(t, append(self, "--dest-prefix", "backup/")...)
 	if got := source.Get(bg, "backup/a").Val(); got != "app/a" {
@@ -301,12 +321,14 @@ func TestMirrorRefusals(t *testing.T) {
 	sharded, _ := node.Redis(t, "--cluster-enabled", "yes")
 	master, _ := node.Redis(t)
 	replica, _ := node.Redis(t, "--replicaof", strings.Replace(master, ":", " ", 1))
-	locked, _ := node.Redis(t, "--requirepass", "secret")
+	locked, _ := node.Redis(t)
+	must(t, dial(t, locked).ConfigSet(bg, "requirepass", "secret").Err())
 	foreign, _ := node.Redis(t)
 	must(t, dial(t, foreign).Set(bg, "redkeep:mirror", "mine", 0).Err())
 	for _, r := range []struct{ dest, want string }{
 		{node.FreeAddr(t), "connection refused"}, {"nowhere", "must be host:port or a URL"},
-		{sharded, "this is a Redis Cluster"}, {replica, "this is a replica"}, {"redis://" + foreign, "is no bookmark"},
+		{sharded, "this is a Redis Cluster"}, {replica, "this is a replica"},
+		{"redis://" + foreign, "is no bookmark"},
 		{locked, "NOAUTH"}, {"redis://:wrong@" + locked, "WRONGPASS"},
 	} {
 		refuses(t, r.want, "mirror", r.dest, source, "--once")
