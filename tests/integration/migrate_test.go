@@ -5,14 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -268,6 +272,72 @@ func TestImportInterrupted(t *testing.T) {
 		t.Errorf("imported %d, want %d - %d, %v\n%s", imported, total, done, err, out)
 	}
 	same(t, stringsOf(t, real), stringsOf(t, dial(t, n.ClientAddr)))
+	onceEach(t, n)
+}
+
+// onceEach demands that every key was written exactly once.
+func onceEach(t *testing.T, n *node.Node) {
+	t.Helper()
+	r := n.Do("KV.RANGE", "", "FROMKEY", "SORT", "version", "DESC", "LIMIT", "3", "KEYSONLY")
+	kvs, _ := r.Field("kvs")
+	if len(kvs.Elems) != 3 {
+		t.Fatalf("KV.RANGE: %s", r)
+	}
+	for _, kv := range kvs.Elems {
+		if v, _ := kv.Field("version"); v.Int() != 1 {
+			t.Errorf("written more than once: %s", kv)
+		}
+	}
+}
+
+// cutter passes bytes on between clients and a server, and cuts every connection after so many bytes of the
+// server's answers, the last of which are lost.
+func cutter(t *testing.T, server string, after int64) (addr string, cuts *atomic.Int64) {
+	cuts = &atomic.Int64{}
+	addr = node.FreeAddr(t)
+	ln, err := net.Listen("tcp", addr)
+	must(t, err)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", server)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			wg.Go(func() { _, _ = io.Copy(out, in); out.Close() })
+			wg.Go(func() {
+				_, _ = io.CopyN(in, out, after)
+				_, _ = out.Read(make([]byte, 1)) // what the next answer begins with: the request was served
+				cuts.Add(1)
+				in.Close()
+				out.Close()
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); wg.Wait() })
+	return addr, cuts
+}
+
+// Every connection breaks after a few transactions, in the middle of an answer: each key is written once.
+func TestImportOverBreakingConnections(t *testing.T) {
+	dir := t.TempDir()
+	addr, _ := node.Redis(t, "--dir", dir, "--dbfilename", "dump.rdb", "--enable-debug-command", "yes")
+	real := dial(t, addr)
+	must(t, real.Do(bg, "DEBUG", "POPULATE", 40_000, "pop", 50).Err())
+	must(t, real.Save(bg).Err())
+	n := node.Start(t, node.Options{}).Nodes[0]
+	via, cuts := cutter(t, n.ClientAddr, 20_000)
+	mustRun(t, "import", "rdb", filepath.Join(dir, "dump.rdb"), "--endpoints", via)
+	if cuts.Load() < 10 {
+		t.Errorf("only %d connections were cut", cuts.Load())
+	}
+	same(t, stringsOf(t, real), stringsOf(t, dial(t, n.ClientAddr)))
+	onceEach(t, n)
 }
 
 // etcdctl runs one command line against an etcd.

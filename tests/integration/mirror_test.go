@@ -315,6 +315,30 @@ func TestMirrorPrefixes(t *testing.T) {
 	}
 }
 
+// Of two mirrors of the same the second takes over, and the first ends.
+func TestMirrorTakenOver(t *testing.T) {
+	c, d := node.Start(t, node.Options{}), node.Start(t, node.Options{})
+	source, there := client(t, c.Nodes[0]), client(t, d.Nodes[0])
+	must(t, source.Set(bg, "a", "1", 0).Err())
+	args := []string{d.Nodes[0].ClientAddr, "--endpoints", c.Nodes[0].ClientAddr}
+	first := startMirror(t, args...)
+	mirrored(t, there, revisionOf(c.Nodes[0]))
+	second := startMirror(t, args...)
+	node.Eventually(t, 30*time.Second, "the second goes on", func() error {
+		if !strings.Contains(second.Output(), "going on at revision") {
+			return errors.New(second.Output())
+		}
+		return nil
+	})
+	must(t, source.Set(bg, "a", "2", 0).Err())
+	code, err := first.WaitExit(30 * time.Second)
+	if err != nil || code != 1 || !strings.Contains(first.Output(), "another run of the same has taken over") {
+		t.Errorf("exit %d, %v\n%s", code, err, first.Output())
+	}
+	mirrored(t, there, revisionOf(c.Nodes[0]))
+	same(t, stringsOf(t, source), stringsOf(t, there))
+}
+
 func TestMirrorRefusals(t *testing.T) {
 	c := node.Start(t, node.Options{})
 	source := "--endpoints=" + c.Nodes[0].ClientAddr
