@@ -1,7 +1,10 @@
 package commands
 
 import (
+	"errors"
+
 	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/rdb"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -24,7 +27,7 @@ func dump(_ *call, found seen) (resp.Value, error) {
 	if !found.one().Exists() {
 		return resp.Null(), nil
 	}
-	return resp.Bulk(dumpValue(found.value(0))), nil
+	return resp.Bulk(rdb.Dump(found.value(0))), nil
 }
 
 // restoreOptions is a parsed RESTORE. Idle time and frequency are checked and dropped: nothing is evicted.
@@ -79,7 +82,7 @@ func restore(c *call) (render, error) {
 			return nil, err
 		}
 	}
-	if put.Value, err = undumpValue(c.args[3]); err != nil {
+	if put.Value, err = undump(c.args[3]); err != nil {
 		return nil, err
 	}
 	c.do(put)
@@ -88,6 +91,20 @@ func restore(c *call) (render, error) {
 	}
 	c.require(missing(c.str(1)))
 	return restoreReply, nil
+}
+
+// undump reads a payload; its errors are Redis's.
+func undump(payload []byte) (string, error) {
+	value, err := rdb.Undump(payload)
+	switch {
+	case errors.Is(err, rdb.ErrChecksum):
+		err = errDumpVersion
+	case errors.Is(err, rdb.ErrType):
+		err = errDumpType
+	case err != nil:
+		err = errDumpFormat
+	}
+	return value, err
 }
 
 func restoreReply(r *mvcc.Result) resp.Value {

@@ -4,14 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/spf13/cobra"
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/sys/unix"
 )
 
 type benchOptions struct {
@@ -89,7 +85,7 @@ func (c *client) bench(ctx context.Context, o benchOptions) error {
 		return err
 	}
 	defer load.close()
-	stop := c.showProgress(load)
+	stop := c.showBar(o.kind, load.progress, func() string { return fmt.Sprintf(" %.0f/s", load.rate()) })
 	r, err := load.run(ctx)
 	stop()
 	if err != nil {
@@ -99,44 +95,6 @@ func (c *client) bench(ctx context.Context, o benchOptions) error {
 		return err
 	}
 	return fmt.Errorf("%d requests got an error: %s", r.errors, r.lastError)
-}
-
-// showProgress draws a bar while the load runs, on a terminal only, and returns what ends it.
-func (c *client) showProgress(l *load) (stop func()) {
-	terminal, ok := c.err.(*os.File)
-	if !ok {
-		return func() {}
-	}
-	if _, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS); err != nil {
-		return func() {}
-	}
-	const steps = 1000
-	bars := mpb.New(mpb.WithOutput(terminal), mpb.WithWidth(60))
-	bar := bars.AddBar(steps, mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(l.options.kind), decor.Percentage(decor.WCSyncSpace)),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
-			return fmt.Sprintf(" %.0f/s", l.rate())
-		})))
-	ended, drawn := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(drawn)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				bar.SetCurrent(min(steps-1, int64(steps*l.progress())))
-			case <-ended:
-				bar.SetCurrent(steps)
-				return
-			}
-		}
-	}()
-	return func() {
-		close(ended)
-		<-drawn
-		bars.Wait()
-	}
 }
 
 // benchResult is one run's report; the tags are the names of the JSON line.

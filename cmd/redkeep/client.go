@@ -138,7 +138,12 @@ func (c *client) connect(endpoint string) *redis.Client { return c.connectFor(en
 
 // connectFor is connect with another time limit for a reply; -1 for none.
 func (c *client) connectFor(endpoint string, limit time.Duration) *redis.Client {
-	return redis.NewClient(&redis.Options{
+	return redis.NewClient(c.optionsFor(endpoint, limit))
+}
+
+// optionsFor is how a node is reached.
+func (c *client) optionsFor(endpoint string, limit time.Duration) *redis.Options {
+	return &redis.Options{
 		Addr:                     endpoint,
 		Protocol:                 2,
 		PoolSize:                 1,
@@ -150,7 +155,7 @@ func (c *client) connectFor(endpoint string, limit time.Duration) *redis.Client 
 		ContextTimeoutEnabled:    true,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+	}
 }
 
 // askError is an error with the endpoint it came from. Replies of the node are printed as they are.

@@ -16,14 +16,16 @@ const modulePath = "github.com/redkeep/redkeep"
 var layers = map[string][]string{
 	"resp":     {},
 	"mvcc":     {},
+	"rdb":      {},
 	"cluster":  {},
 	"lease":    {"mvcc"},
 	"pubsub":   {"mvcc"},
 	"locks":    {"mvcc", "lease"},
 	"raftfsm":  {"mvcc", "lease", "pubsub", "locks", "cluster"},
 	"script":   {"resp"}, // replies are what its values become
-	"commands": {"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script"},
+	"commands": {"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script", "rdb"},
 	"client":   {},
+	"migrate":  {"client", "rdb"},
 }
 
 // goPackage is the part of go list's answer that the rule reads.
