@@ -317,6 +317,9 @@ func (s *Store) troubles(now time.Time) []string {
 	case end.Sub(now) < endsSoon && s.cfg.Renew == nil:
 		out = append(out, "the certificate in use expires on "+day(end)+"; renew it")
 	}
+	if err := m.revoked(m.cert.Leaf); err != nil {
+		out = append(out, "the certificate in use: "+err.Error())
+	}
 	for _, l := range m.lists {
 		if !l.next.IsZero() && now.After(l.next) {
 			out = append(out, fmt.Sprintf("the revocation list of %s is out of date since %s; it stays in force, but "+

@@ -19,8 +19,8 @@ import (
 //
 //	ca.pem, ca-key.pem             authority of the certificates that clients and the client ports show
 //	peer-ca.pem, peer-ca-key.pem   authority of the certificates that members show each other
-//	crl.pem, peer-crl.pem          what they have revoked, once something is
-//	<node>/                        all that one node needs: server, peer, and both authorities' certificates
+//	crl.pem, peer-crl.pem          what they have revoked
+//	<node>/                        all that one node needs: server, peer, and copies of the public files above
 //	clients/                       one certificate per client
 //
 // There are two authorities so that no client's certificate can ever pass for a member's. The keys of the
@@ -110,8 +110,12 @@ func newCertRevoke(c *client) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke FILE... [--dir DIR]",
 		Short: "Put certificates on crl.pem or peer-crl.pem, for --tls-crl-file and --peer-tls-crl-file",
-		Args:  argsBetween(1, 1000, "cert revoke command needs at least one file"),
-		RunE:  func(_ *cobra.Command, args []string) error { return w.revoke(c.out, args) },
+		Long: `Put certificates on crl.pem or peer-crl.pem, for --tls-crl-file and --peer-tls-crl-file.
+
+The lists in the nodes' folders are replaced, too. Copy them to the nodes, which take them within seconds and
+cut the connections of who is on them.`,
+		Args: argsBetween(1, 1000, "cert revoke command needs at least one file"),
+		RunE: func(_ *cobra.Command, args []string) error { return w.revoke(c.out, args) },
 	}
 	w.addFlags(cmd)
 	return cmd

@@ -71,8 +71,9 @@ func (w *workshop) create(out io.Writer, nodes []certNode) error {
 			return err
 		}
 	}
-	if err := w.issue(front, certs.Request{CommonName: "admin", Client: true, Life: life}, "clients",
-		"admin"); err != nil {
+	admin := certs.Request{CommonName: "admin", Client: true, Life: life}
+	if err := errors.Join(w.issue(front, admin, "clients", "admin"), w.writeList(clientSide, front, nil),
+		w.writeList(peerSide, back, nil)); err != nil {
 		return err
 	}
 	w.explain(out, nodes)
@@ -140,9 +141,11 @@ func (w *workshop) explain(out io.Writer, nodes []certNode) {
 		"--tls-cert-file " + filepath.Join(dir, "server.pem"),
 		"--tls-key-file " + filepath.Join(dir, "server-key.pem"),
 		"--tls-ca-file " + filepath.Join(dir, "ca.pem"),
+		"--tls-crl-file " + filepath.Join(dir, "crl.pem"),
 		"--peer-tls-cert-file " + filepath.Join(dir, "peer.pem"),
 		"--peer-tls-key-file " + filepath.Join(dir, "peer-key.pem"),
 		"--peer-tls-ca-file " + filepath.Join(dir, "peer-ca.pem"),
+		"--peer-tls-crl-file " + filepath.Join(dir, "peer-crl.pem"),
 	} {
 		fmt.Fprintf(out, "  %s\n", line)
 	}
@@ -204,11 +207,10 @@ func (w *workshop) renew(out io.Writer) error {
 			return err
 		}
 		list, err := os.ReadFile(w.path(side + "crl.pem"))
-		if errors.Is(err, fs.ErrNotExist) {
-			list = nil
-		} else if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
-		} else if err := w.writeList(side, a, list); err != nil {
+		}
+		if err := w.writeList(side, a, list); err != nil {
 			return err
 		}
 		if err := w.renewAll(out, a, list, life); err != nil {
@@ -311,6 +313,7 @@ func (w *workshop) signer(c *x509.Certificate) (string, *certs.Authority, error)
 	return "", nil, certs.ErrForeign
 }
 
+// writeList signs a list again, with more on it, for the folder and each node's.
 func (w *workshop) writeList(side string, a *certs.Authority, list []byte, more ...*x509.Certificate) error {
 	life, err := w.life()
 	if err != nil {
@@ -318,6 +321,15 @@ func (w *workshop) writeList(side string, a *certs.Authority, list []byte, more 
 	}
 	if list, err = a.Revoke(list, time.Now(), life, more...); err != nil {
 		return err
+	}
+	nodes, err := filepath.Glob(w.path("*", side+"ca.pem"))
+	if err != nil {
+		return err
+	}
+	for _, ca := range nodes {
+		if err := certs.ReplaceFile(filepath.Join(filepath.Dir(ca), side+"crl.pem"), list, 0o644); err != nil {
+			return err
+		}
 	}
 	return certs.ReplaceFile(w.path(side+"crl.pem"), list, 0o644)
 }

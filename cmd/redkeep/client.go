@@ -46,6 +46,7 @@ func (c *client) addFlags(root *cobra.Command) {
 	f.DurationVar(&c.timeout, "command-timeout", 5*time.Second, "time limit of one command")
 	f.BoolVar(&c.hex, "hex", false, "print keys and values as \\x… bytes")
 	c.tls.addFlags(f)
+	root.SetGlobalNormalizationFunc(alsoKnownAs)
 }
 
 // prepare takes the flags that were not given from the environment and checks them.

@@ -32,12 +32,14 @@ func (t *clientTLS) addFlags(f *pflag.FlagSet) {
 		"name that the nodes' certificates must carry (default: the endpoint's host)")
 	f.BoolVar(&t.trustAnyone, "insecure-skip-tls-verify", false,
 		"take any certificate for a node's: whoever is in between reads and writes everything")
-	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if name == "insecure-skip-verify" {
-			name = "insecure-skip-tls-verify"
-		}
-		return pflag.NormalizedName(name)
-	})
+}
+
+// alsoKnownAs lets a flag be written in another way.
+func alsoKnownAs(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	if name == "insecure-skip-verify" {
+		name = "insecure-skip-tls-verify"
+	}
+	return pflag.NormalizedName(name)
 }
 
 // prepare reads the files. A mistake in them is one of the command line.
