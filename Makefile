@@ -2,7 +2,7 @@
 SHELL    := /bin/bash -o pipefail
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BINARY   := bin/redkeep
-CORE     := ./resp/... ./mvcc/... ./lease/... ./locks/... ./pubsub/... ./cluster/... ./raftfsm/... ./script/... ./commands/... \
+CORE     := ./certs/... ./resp/... ./mvcc/... ./lease/... ./locks/... ./pubsub/... ./cluster/... ./raftfsm/... ./script/... ./commands/... \
 	./client/... ./cmd/...
 FUZZTIME ?= 20s
 ARGS     ?=
@@ -24,7 +24,7 @@ cluster: build ## build and start three local nodes on ports 6379, 6380 and 6381
 
 test: ## set up, then lint and run every test; with CI=true the core packages also under the race detector
 	@.ci/setup redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools \
-		etcd:etcd-server etcdctl:etcd-client
+		etcd:etcd-server etcdctl:etcd-client /usr/lib/python3/dist-packages/redis:python3-redis
 	@unformatted="$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go'))"; \
 		if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	@go vet ./... && cd tests/bench && go vet ./...

@@ -52,9 +52,10 @@ type Config struct {
 	// holds is no longer known. It must not call Close synchronously.
 	OnFatal func(err error)
 
-	// ListenWrap and DialWrap put TLS around peer connections; nil leaves them plain.
-	ListenWrap func(net.Conn) (net.Conn, error)
-	DialWrap   func(net.Conn) (net.Conn, error)
+	// ListenWrap and DialWrap put TLS around peer connections; nil leaves them plain. Both authenticate the
+	// other side before they return: not a byte of it is read or answered otherwise. addr is what was dialled.
+	ListenWrap func(c net.Conn) (net.Conn, error)
+	DialWrap   func(c net.Conn, addr string) (net.Conn, error)
 
 	DisableNudge  bool                    // tests: leave followers to learn of commits from raft alone
 	wrapLog       func(logInner) logInner // tests: a log that fails or hangs

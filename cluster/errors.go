@@ -45,6 +45,7 @@ var (
 	ErrPeerRefused = errors.New("peer refused the request")
 
 	errBadHello   = errors.New("peer handshake failed")
+	errNoTrust    = errors.New("peer was not authenticated")
 	errBadFrame   = errors.New("malformed peer frame")
 	errDiskStall  = errors.New("heartbeat withheld: the log store has been busy for too long")
 	errNoSuchConn = errors.New("connection is closed")

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -29,7 +30,7 @@ import (
 //
 // Both sides compare before any other byte is read or written: a node of another cluster is refused at both
 // ends, and both log it. The hello does not authenticate; that is what Config.ListenWrap and DialWrap (TLS)
-// are for.
+// do, before it, on both sides.
 const (
 	leadRaft = 'R'
 	leadPeer = 'P'
@@ -41,6 +42,9 @@ const (
 	handshakeTimeout = 2 * time.Second
 	dialTimeout      = time.Second
 	refusalLogEvery  = 10 * time.Second
+	// maxStrangers is how many accepted connections may be without a welcome at a time. When one more comes the
+	// oldest is cut, so that silent ones keep no member out.
+	maxStrangers = 256
 	// unsentTimeout is how long sent bytes may stay unacknowledged by the peer's kernel before the connection
 	// breaks.
 	unsentTimeout = 5 * time.Second
@@ -99,9 +103,10 @@ type peerMux struct {
 
 	mu struct {
 		sync.Mutex
-		open    map[*muxConn]struct{}
-		closed  bool
-		refused map[string]time.Time // when a refusal was last logged
+		open      map[*muxConn]struct{}
+		strangers list.List // of *muxConn, the oldest first
+		closed    bool
+		refused   map[string]time.Time // when a refusal was last logged
 	}
 }
 
@@ -214,8 +219,29 @@ func tune(c net.Conn) {
 	}
 }
 
+// meet notes a connection that has not been welcomed yet; met forgets it.
+func (m *peerMux) meet(c *muxConn) (met func()) {
+	m.mu.Lock()
+	place := m.mu.strangers.PushBack(c)
+	var oldest *muxConn
+	if m.mu.strangers.Len() > maxStrangers {
+		oldest = m.mu.strangers.Remove(m.mu.strangers.Front()).(*muxConn)
+	}
+	m.mu.Unlock()
+	if oldest != nil {
+		_ = oldest.raw.Close()
+	}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.mu.strangers.Remove(place) // does nothing when it was cut
+	}
+}
+
 func (m *peerMux) serve(c *muxConn) {
+	met := m.meet(c)
 	from, err := m.welcome(c)
+	met()
 	if err != nil {
 		m.logRefusal(c.RemoteAddr().String(), from.member, err)
 		c.Close()
@@ -277,14 +303,14 @@ func (m *peerMux) dial(lead byte, addr string, want MemberID, timeout time.Durat
 	if c == nil {
 		return nil, net.ErrClosed
 	}
-	answer, err := m.introduce(c, lead)
+	answer, err := m.introduce(c, lead, addr)
 	if err == nil {
 		err = m.accept(answer)
 	}
 	if err == nil && want != 0 && answer.member != want {
 		err = fmt.Errorf("%w: %s is member %s, not %s", errBadHello, addr, answer.member, want)
 	}
-	if errors.Is(err, errBadHello) {
+	if errors.Is(err, errBadHello) || errors.Is(err, errNoTrust) {
 		m.logRefusal(addr, answer.member, err)
 	}
 	if err != nil {
@@ -294,15 +320,15 @@ func (m *peerMux) dial(lead byte, addr string, want MemberID, timeout time.Durat
 	return c, nil
 }
 
-func (m *peerMux) introduce(c *muxConn, lead byte) (answer hello, err error) {
+func (m *peerMux) introduce(c *muxConn, lead byte, addr string) (answer hello, err error) {
 	tune(c.raw)
 	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return answer, err
 	}
 	if m.cfg.DialWrap != nil {
-		wrapped, err := m.cfg.DialWrap(c.Conn)
+		wrapped, err := m.cfg.DialWrap(c.Conn, addr)
 		if err != nil {
-			return answer, err
+			return answer, untrusted(err)
 		}
 		c.Conn = wrapped
 	}
@@ -312,9 +338,20 @@ func (m *peerMux) introduce(c *muxConn, lead byte) (answer hello, err error) {
 		return answer, err
 	}
 	if answer, err = readHello(c); err != nil {
-		return answer, err
+		// In TLS 1.3 the dialler learns only now that its certificate was refused.
+		return answer, untrusted(err)
 	}
 	return answer, c.SetDeadline(time.Time{})
+}
+
+// untrusted marks what a handshake has failed of, unless the other side was only slow or gone.
+func untrusted(err error) error {
+	var slow net.Error
+	if errors.Is(err, errBadHello) || errors.As(err, &slow) && slow.Timeout() || errors.Is(err, io.EOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errNoTrust, err)
 }
 
 // logRefusal logs at most once per peer in refusalLogEvery.

@@ -145,6 +145,11 @@ func (d *Dispatcher) troubles(st raftfsm.Status) resp.Value {
 	if err := d.engine.AcceptsWrites(); err != nil {
 		out = append(out, resp.Bulk(err.Error()))
 	}
+	if d.cfg.Troubles != nil {
+		for _, text := range d.cfg.Troubles() {
+			out = append(out, resp.Bulk(text))
+		}
+	}
 	return resp.ArrayOf(out)
 }
 

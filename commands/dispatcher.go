@@ -60,6 +60,7 @@ type Config struct {
 	ConfigFile      string
 	LockTTL         time.Duration    // of a lock that names neither TTL nor LEASE; 0: a minute
 	Clock           func() time.Time // nil: time.Now
+	Troubles        func() []string  // what else CLUSTER.STATUS is to report; nil: nothing
 	Shutdown        func()           // begins to stop the node and does not wait; nil: SHUTDOWN is refused
 
 	RequestTimeout time.Duration // how long an EVAL may repeat itself; 0: 5 s

@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"crypto/x509"
 	"net"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type Conn struct {
 	cut     chan struct{} // closed by Kill
 
 	// Owned by the connection's goroutine.
+	admitted      bool // counts among the clients
 	parser        parser
 	side          *background
 	authenticated bool
@@ -33,6 +35,7 @@ type Conn struct {
 	pushes        *outbox // nil until EnablePushes; see push.go
 
 	// Own synchronisation.
+	owner      atomic.Pointer[x509.Certificate] // nil until a handshake has verified one
 	proto      atomic.Int32
 	stage      atomic.Int32
 	killed     atomic.Bool
@@ -80,6 +83,10 @@ func (c *Conn) RemoteAddr() string { return c.plain.RemoteAddr().String() }
 
 // LocalAddr is the address the client connected to.
 func (c *Conn) LocalAddr() string { return c.plain.LocalAddr().String() }
+
+// PeerCertificate is the certificate that the client has shown and proved to own, and that the port's
+// configuration has verified; nil without TLS, for a client that has shown none, and during the handshake.
+func (c *Conn) PeerCertificate() *x509.Certificate { return c.owner.Load() }
 
 // Created is when the connection was accepted.
 func (c *Conn) Created() time.Time { return c.created }

@@ -18,9 +18,9 @@
 // Server.Close ends and waits for all of them; a connection waits for its
 // background read and its writer.
 //
-// Locks. Server.mu, around the registry and totals, and outbox.mu, around one connection's queue of pushes;
-// never held together, over I/O or over a callback. Everything of a connection belongs to its goroutine;
-// what others may read is atomic.
+// Locks. Server.mu, around the registry and totals, handshakes.mu, around the list of those under way, and
+// outbox.mu, around one connection's queue of pushes; never held together, over I/O or over a callback.
+// Everything of a connection belongs to its goroutine; what others may read is atomic.
 //
 // redcon is the listener and the encoder (guard.go, encode.go); loop.go says why its connection loop is not
 // used.

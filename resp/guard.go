@@ -1,7 +1,6 @@
 package resp
 
 import (
-	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -37,6 +36,7 @@ func (guard) Close() error                { return nil }
 type listener struct {
 	net.Listener
 	server *Server
+	secure bool
 }
 
 // Accept returns the next connection within the limit of clients. It fails only when the listener is
@@ -47,7 +47,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		switch {
-		case err == nil && l.server.admit():
+		case err == nil && (l.secure || l.server.admit()): // under TLS they count after the handshake
 			return guard{l.prepare(conn)}, nil
 		case err == nil:
 			l.reject(conn)
@@ -64,13 +64,15 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// reject tells the client why, if it can be told without waiting. A TLS client is only cut, as by Redis.
+// reject tells the client why, if it can be told without waiting.
 func (l *listener) reject(conn net.Conn) {
-	if l.server.cfg.TLS == nil {
-		_ = conn.SetWriteDeadline(time.Now().Add(rejectWithin))
-		_, _ = io.WriteString(conn, "-ERR max number of clients reached\r\n")
-	}
+	tellFull(conn)
 	_ = conn.Close()
+}
+
+func tellFull(conn net.Conn) {
+	_ = conn.SetWriteDeadline(time.Now().Add(rejectWithin))
+	_, _ = io.WriteString(conn, "-ERR max number of clients reached\r\n")
 }
 
 func (l *listener) prepare(conn net.Conn) net.Conn {
@@ -82,14 +84,6 @@ func (l *listener) prepare(conn net.Conn) net.Conn {
 		l.server.log.Debug("keepalive not set", "client", conn.RemoteAddr().String(), "err", err)
 	}
 	return conn
-}
-
-// secured puts TLS over the socket when configured.
-func (s *Server) secured(plain net.Conn) net.Conn {
-	if s.cfg.TLS == nil {
-		return plain
-	}
-	return tls.Server(plain, s.cfg.TLS)
 }
 
 func discardLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }

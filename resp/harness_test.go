@@ -3,6 +3,7 @@ package resp
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -155,11 +156,25 @@ func start(t testing.TB, cfg Config) (*Server, string) {
 	return startOn(t, cfg, ln), ln.Addr().String()
 }
 
+// startTLS is start for a port that speaks TLS.
+func startTLS(t testing.TB, cfg Config, secure *tls.Config) (*Server, string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, cfg, func(s *Server) error { return s.ServeTLS(ln, secure) }), ln.Addr().String()
+}
+
 func startOn(t testing.TB, cfg Config, ln net.Listener) *Server {
 	t.Helper()
+	return serveOn(t, cfg, func(s *Server) error { return s.Serve(ln) })
+}
+
+func serveOn(t testing.TB, cfg Config, serve func(*Server) error) *Server {
 	s := NewServer(cfg)
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
+	go func() { served <- serve(s) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()

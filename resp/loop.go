@@ -1,8 +1,6 @@
 package resp
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"runtime/debug"
 	"time"
@@ -44,23 +42,11 @@ const (
 // run is the life of the connection's goroutine.
 func (c *Conn) run() {
 	defer c.end()
-	if err := c.shakeHands(); err != nil {
-		c.server.log.Debug("TLS handshake failed", "client", c.RemoteAddr(), "err", err)
+	if !c.secured() {
 		return
 	}
 	for c.step() {
 	}
-}
-
-// shakeHands does the TLS handshake here and not in the accept loop, where one silent client would stop all.
-func (c *Conn) shakeHands() error {
-	secure, ok := c.conn.(*tls.Conn)
-	if !ok {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.server.cfg.HandshakeTimeout)
-	defer cancel()
-	return secure.HandshakeContext(ctx)
 }
 
 // step serves one batch; false ends the connection.

@@ -34,9 +34,9 @@ type Config struct {
 	PreAuthBytes     int                 // the same before authentication, at least 64 KiB, which is the default
 	RequireAuth      bool                // PreAuthBytes is in force until Conn.Authenticated(true)
 	HandshakeTimeout time.Duration       // for TLS; default 10 s
+	MaxHandshakes    int                 // of TLS, under way at a time; see handshake.go; default 1024
 	WriteTimeout     time.Duration       // for 256 KiB of replies to be taken by the client; default 30 s
 	KeepAlive        net.KeepAliveConfig // default: probe after 15 s, every 5 s, 3 times
-	TLS              *tls.Config         // nil: plain text
 	Logger           *slog.Logger        // nil: silent
 }
 
@@ -48,6 +48,10 @@ type Stats struct {
 	BytesIn        int64
 	BytesOut       int64
 	ProtocolErrors int64
+
+	Handshakes        int64 // of TLS, completed
+	HandshakeFailures int64 // of TLS: refused by one side, or not completed in time
+	HandshakesCut     int64 // of TLS: given up, because too many newer ones were under way
 }
 
 // Server accepts connections and serves them. Safe for concurrent use.
@@ -59,6 +63,7 @@ type Server struct {
 	// Own synchronisation.
 	loops          sync.WaitGroup // one per connection and one per Serve
 	protocolErrors atomic.Int64
+	handshakes     handshakes
 
 	mu struct {
 		sync.Mutex
@@ -81,6 +86,7 @@ func NewServer(cfg Config) *Server {
 	setDefault(&cfg.MaxRequestBytes, 8<<20)
 	setDefault(&cfg.PreAuthBytes, 64<<10)
 	setDefault(&cfg.HandshakeTimeout, 10*time.Second)
+	setDefault(&cfg.MaxHandshakes, 1024)
 	setDefault(&cfg.WriteTimeout, 30*time.Second)
 	setDefault(&cfg.KeepAlive, net.KeepAliveConfig{
 		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3,
@@ -91,6 +97,7 @@ func NewServer(cfg Config) *Server {
 	if s.log == nil {
 		s.log = discardLogger()
 	}
+	s.handshakes.limit = cfg.MaxHandshakes
 	s.mu.conns = make(map[uint64]*Conn)
 	return s
 }
@@ -103,13 +110,19 @@ func setDefault[T comparable](field *T, value T) {
 }
 
 // Serve accepts on ln until Close, then returns nil. It may be called for several listeners; it closes ln.
-func (s *Server) Serve(ln net.Listener) error {
+func (s *Server) Serve(ln net.Listener) error { return s.serve(ln, nil) }
+
+// ServeTLS is Serve for connections that speak TLS.
+func (s *Server) ServeTLS(ln net.Listener, secure *tls.Config) error { return s.serve(ln, secure) }
+
+func (s *Server) serve(ln net.Listener, secure *tls.Config) error {
 	if !s.opened(ln) {
 		return errors.Join(ErrServerClosed, ln.Close())
 	}
 	defer s.loops.Done()
-	host := redcon.NewServer("", func(redcon.Conn, redcon.Command) {}, s.takeOver, nil)
-	return host.Serve(&listener{Listener: ln, server: s})
+	takeOver := func(rc redcon.Conn) bool { return s.takeOver(rc, secure) }
+	host := redcon.NewServer("", func(redcon.Conn, redcon.Command) {}, takeOver, nil)
+	return host.Serve(&listener{Listener: ln, server: s, secure: secure != nil})
 }
 
 func (s *Server) opened(ln net.Listener) bool {
@@ -124,11 +137,13 @@ func (s *Server) opened(ln net.Listener) bool {
 }
 
 // takeOver is redcon's accept callback: it starts our loop on the socket, and redcon forgets the connection.
-func (s *Server) takeOver(rc redcon.Conn) bool {
+func (s *Server) takeOver(rc redcon.Conn, secure *tls.Config) bool {
 	plain := rc.NetConn().(guard).Conn
-	c := &Conn{server: s, plain: plain, conn: s.secured(plain), created: time.Now(), cut: make(chan struct{})}
-	if s.cfg.TLS == nil {
-		c.raw = newRawReader(plain)
+	c := &Conn{server: s, plain: plain, conn: plain, created: time.Now(), cut: make(chan struct{})}
+	if secure == nil {
+		c.raw, c.admitted = newRawReader(plain), true
+	} else {
+		c.conn = tls.Server(plain, secure)
 	}
 	c.proto.Store(2)
 	c.lastActive.Store(c.created.UnixMilli())
@@ -158,7 +173,9 @@ func (s *Server) register(c *Conn) bool {
 func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
 	delete(s.mu.conns, c.id)
-	s.mu.admitted--
+	if c.admitted {
+		s.mu.admitted--
+	}
 	s.mu.oldIn += c.bytesIn.Load()
 	s.mu.oldOut += c.bytesOut.Load()
 	s.mu.Unlock()
@@ -281,6 +298,7 @@ func (s *Server) Stats() Stats {
 		Received: int64(s.mu.lastID), Rejected: s.mu.rejected, Current: int64(len(s.mu.conns)),
 		BytesIn: s.mu.oldIn, BytesOut: s.mu.oldOut, ProtocolErrors: s.protocolErrors.Load(),
 	}
+	s.handshakes.count(&st)
 	for _, c := range s.mu.conns {
 		st.BytesIn += c.bytesIn.Load()
 		st.BytesOut += c.bytesOut.Load()

@@ -18,7 +18,7 @@ func both(t *testing.T, test func(t *testing.T, h *script, connect func() *peer)
 	t.Run("tls", func(t *testing.T) {
 		h := newScript()
 		serverSide, clientSide := selfSigned(t)
-		_, addr := start(t, Config{Handler: h, TLS: serverSide})
+		_, addr := startTLS(t, Config{Handler: h}, serverSide)
 		test(t, h, func() *peer {
 			conn, err := tls.Dial("tcp", addr, clientSide)
 			if err != nil {
@@ -113,7 +113,7 @@ func TestKillEndsAWait(t *testing.T) {
 func TestStalledHandshakeIsCut(t *testing.T) {
 	h := newScript()
 	serverSide, clientSide := selfSigned(t)
-	s, addr := start(t, Config{Handler: h, TLS: serverSide, HandshakeTimeout: 100 * time.Millisecond})
+	s, addr := startTLS(t, Config{Handler: h, HandshakeTimeout: 100 * time.Millisecond}, serverSide)
 	stalled := dial(t, addr)
 	stalled.send("\x16\x03")
 	conn, err := tls.Dial("tcp", addr, clientSide) // not held up by the other

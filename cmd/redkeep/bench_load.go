@@ -58,13 +58,14 @@ func (t *tally) add(u tally) {
 	t.latency.Merge(u.latency)
 }
 
-func newLoad(ctx context.Context, o benchOptions, endpoints []string, timeout time.Duration) (*load, error) {
+func newLoad(ctx context.Context, o benchOptions, endpoints []string, timeout time.Duration,
+	secure *clientTLS) (*load, error) {
 	l := &load{options: o}
 	l.left.Store(o.requests)
 	dialer := net.Dialer{Timeout: min(dialTimeout, timeout)}
 	for i := range o.clients {
 		endpoint := endpoints[i%len(endpoints)]
-		conn, err := dialer.DialContext(ctx, "tcp", endpoint)
+		conn, err := secure.dial(ctx, &dialer, endpoint)
 		if err != nil {
 			l.close()
 			return nil, askError{endpoint: endpoint, err: err}

@@ -26,6 +26,7 @@ type client struct {
 	timeout   time.Duration
 	format    string
 	hex       bool
+	tls       clientTLS
 }
 
 const (
@@ -44,6 +45,8 @@ func (c *client) addFlags(root *cobra.Command) {
 	f.StringVarP(&c.format, "write-out", "w", formatSimple, "output: simple, json, table or fields")
 	f.DurationVar(&c.timeout, "command-timeout", 5*time.Second, "time limit of one command")
 	f.BoolVar(&c.hex, "hex", false, "print keys and values as \\x… bytes")
+	c.tls.addFlags(f)
+	root.SetGlobalNormalizationFunc(alsoKnownAs)
 }
 
 // prepare takes the flags that were not given from the environment and checks them.
@@ -77,7 +80,7 @@ func (c *client) prepare(cmd *cobra.Command, environ []string) error {
 			return badArgsf("--endpoints %q: must be host:port", e)
 		}
 	}
-	return nil
+	return c.tls.prepare()
 }
 
 // ask sends one command, with CLUSTER.STATUS in the same pipeline when the output has a header, to the first
@@ -145,6 +148,7 @@ func (c *client) connectFor(endpoint string, limit time.Duration) *redis.Client 
 func (c *client) optionsFor(endpoint string, limit time.Duration) *redis.Options {
 	return &redis.Options{
 		Addr:                     endpoint,
+		TLSConfig:                c.tls.config,
 		Protocol:                 2,
 		PoolSize:                 1,
 		MaxRetries:               -1, // a repeated write is a second write
@@ -198,7 +202,7 @@ func mayTryNext(err error, readOnly bool) bool {
 		return strings.HasPrefix(text, "CLUSTERDOWN ") || strings.HasPrefix(text, "ERR max number of clients")
 	}
 	var op *net.OpError
-	return readOnly || errors.As(err, &op) && op.Op == "dial"
+	return readOnly || isDistrust(err) || errors.As(err, &op) && op.Op == "dial"
 }
 
 // quietLogger drops go-redis's own lines: every failure reaches the user as the verb's error.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,8 @@ func readSettings(t *testing.T, file string, environ []string, args ...string) (
 	return loadSettings(flags, environ)
 }
 
+var unexported = cmp.AllowUnexported(settings{}, tlsSettings{}, certSettings{})
+
 func TestSettingsDefaults(t *testing.T) {
 	s, err := readSettings(t, "", nil)
 	if err != nil {
@@ -48,8 +52,11 @@ func TestSettingsDefaults(t *testing.T) {
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
 		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128, watchBufferBytes: 1 << 20,
 		trackingKeys: 1_000_000, lockTTL: time.Minute,
+		tls: tlsSettings{
+			client: certSettings{auth: "none"}, peer: certSettings{auth: "none"}, minVersion: tls.VersionTLS12,
+		},
 	}
-	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
+	if diff := cmp.Diff(want, s, unexported); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -85,10 +92,19 @@ func TestSettingsEverywhere(t *testing.T) {
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
 		"log-format": "json", "watch-buffer-bytes": "64KiB", "tracking-table-max-keys": "9",
 		"notify-keyspace-events": "KEA",
+		"tls-addr":               "h:6", "tls-cert-file": "a.pem", "tls-key-file": "b.pem", "tls-ca-file": "c.pem",
+		"tls-crl-file": "d.pem", "tls-client-auth": "optional", "auto-tls": "false", "http-tls": "true",
+		"tls-min-version": "1.2", "tls-cipher-suites": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+		"peer-tls-cert-file": "e.pem", "peer-tls-key-file": "f.pem", "peer-tls-ca-file": "g.pem",
+		"peer-tls-crl-file": "h.pem", "peer-tls-allowed-name": "n1,*.peers", "peer-auto-tls": "false",
 	}
+	separately := []string{"peer-secret-file"} // excludes others
 	var file strings.Builder
 	var environ, args []string
 	for _, o := range options {
+		if slices.Contains(separately, o.name) {
+			continue
+		}
 		v, ok := values[o.name]
 		if !ok {
 			t.Fatalf("option %s has no value in this test", o.name)
@@ -107,7 +123,7 @@ func TestSettingsEverywhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(got[2], got[i], cmp.AllowUnexported(settings{})); diff != "" {
+		if diff := cmp.Diff(got[2], got[i], unexported); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -146,7 +162,7 @@ func TestSettingsRefused(t *testing.T) {
 		{args: "--quota-bytes=99999999999GiB", want: `is not a size`},
 		{args: "--request-timeout=5", want: `--request-timeout: "5" must be a time from 100ms to 10m0s`},
 		{args: "--client-addr=localhost", want: `--client-addr: "localhost" must be host:port`},
-		{args: "--client-addr=", want: `--client-addr: "" must be host:port`},
+		{args: "--client-addr=", want: `--client-addr and --tls-addr are both empty: no client could connect`},
 		{args: "--client-addr=h:70000", want: `must be host:port with a port from 0 to 65535`},
 		{args: "--client-addr=h:60000",
 			want: `--peer-addr is needed: the port of --client-addr h:60000 plus 10000`},

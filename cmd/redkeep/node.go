@@ -8,9 +8,7 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,12 +32,14 @@ type node struct {
 	asked    chan struct{} // closed when a client asked for SHUTDOWN
 	asking   sync.Once
 
-	clientPort, httpPort net.Listener // httpPort is nil without --http-addr
-	server               *resp.Server
-	dispatcher           *commands.Dispatcher
-	engine               *raftfsm.Engine
-	raft                 *cluster.Node
-	http                 *http.Server
+	clientPort, tlsPort net.Listener // one of them may be nil
+	httpPort            net.Listener // nil without --http-addr
+	trust               trust
+	server              *resp.Server
+	dispatcher          *commands.Dispatcher
+	engine              *raftfsm.Engine
+	raft                *cluster.Node
+	http                *http.Server
 
 	serving sync.WaitGroup // one per listener
 }
@@ -47,7 +47,7 @@ type node struct {
 // startNode returns a node that accepts connections, or an error after it has undone what it had begun.
 func startNode(s settings, log *slog.Logger) (*node, error) {
 	n := &node{settings: s, log: log, meter: newMeter(), fatal: make(chan error, 1), asked: make(chan struct{})}
-	for _, step := range []func() error{n.listen, n.openEngine, n.serveClients, n.serveHTTP} {
+	for _, step := range []func() error{n.listen, n.openTrust, n.openEngine, n.serveClients, n.serveHTTP} {
 		if err := step(); err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 			defer cancel()
@@ -59,8 +59,15 @@ func startNode(s settings, log *slog.Logger) (*node, error) {
 
 // listen opens the ports and settles the addresses that others are told.
 func (n *node) listen() (err error) {
-	if n.clientPort, err = listenOn("client-addr", n.settings.clientAddr); err != nil {
-		return err
+	if n.settings.clientAddr != "" {
+		if n.clientPort, err = listenOn("client-addr", n.settings.clientAddr); err != nil {
+			return err
+		}
+	}
+	if n.settings.tls.addr != "" {
+		if n.tlsPort, err = listenOn("tls-addr", n.settings.tls.addr); err != nil {
+			return err
+		}
 	}
 	if n.settings.httpAddr != "" {
 		if n.httpPort, err = listenOn("http-addr", n.settings.httpAddr); err != nil {
@@ -68,9 +75,17 @@ func (n *node) listen() (err error) {
 		}
 	}
 	if n.settings.advertiseClient == "" {
-		n.settings.advertiseClient = dialable(n.clientPort.Addr().String(), n.settings.advertisePeer)
+		n.settings.advertiseClient = dialable(n.mainPort().Addr().String(), n.settings.advertisePeer)
 	}
 	return nil
+}
+
+// mainPort is where clients are sent: the plain port, if there is one.
+func (n *node) mainPort() net.Listener {
+	if n.clientPort == nil {
+		return n.tlsPort
+	}
+	return n.clientPort
 }
 
 func listenOn(flag, addr string) (net.Listener, error) {
@@ -108,11 +123,13 @@ func (n *node) openEngine() error {
 		HeartbeatTimeout: 10 * s.heartbeatInterval, ElectionTimeout: s.electionTime, SnapshotBytes: s.snapshotBytes,
 		FSM: engine.FSM(), CheckEntry: raftfsm.CheckEntry, VerifySnapshot: raftfsm.VerifySnapshot,
 		OnStored: engine.OnStored, OnFatal: n.fail, Logger: n.log,
+		ListenWrap: n.trust.listenWrap(), DialWrap: n.trust.dialWrap(),
 		Metrics: cluster.Metrics{StoreLogs: n.meter.storeLogs, Snapshot: n.meter.tookSnapshot},
 	})
 	if err != nil {
 		return err
 	}
+	n.trust.members.Store(raft)
 	engine.Start(raft)
 	n.raft, n.engine = raft, engine
 	return nil
@@ -137,14 +154,14 @@ func (n *node) fail(err error) {
 // serveClients starts to accept. Commands that need a quorum wait, or are told that there is no leader yet.
 func (n *node) serveClients() error {
 	s := &n.settings
-	_, port, _ := net.SplitHostPort(n.clientPort.Addr().String())
+	_, port, _ := net.SplitHostPort(n.mainPort().Addr().String())
 	number, _ := strconv.Atoi(port)
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
 		MaxTxnOps: int(s.maxTxnOps), LockTTL: s.lockTTL, ConfigFile: s.configFile,
 		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
-		Clock:    wallClock,
+		Clock: wallClock, Troubles: n.trust.troubles,
 		Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
 	notify, _ := pubsub.ParseNotify(s.notifyEvents) // checked with the settings
@@ -155,13 +172,24 @@ func (n *node) serveClients() error {
 		Logger: n.log,
 	})
 	n.dispatcher.Attach(n.server)
-	n.log.Info("listening for clients", "addr", n.clientPort.Addr().String())
+	n.trust.server.Store(n.server)
+	n.serveClientPort("listening for clients", n.clientPort, n.server.Serve)
+	n.serveClientPort("listening for clients with TLS", n.tlsPort, func(ln net.Listener) error {
+		return n.server.ServeTLS(ln, n.trust.clientPort(nil))
+	})
+	return nil
+}
+
+func (n *node) serveClientPort(what string, port net.Listener, serve func(net.Listener) error) {
+	if port == nil {
+		return
+	}
+	n.log.Info(what, "addr", port.Addr().String())
 	n.serving.Go(func() {
-		if err := n.server.Serve(n.clientPort); err != nil {
+		if err := serve(port); err != nil {
 			n.fail(fmt.Errorf("client listener: %w", err))
 		}
 	})
-	return nil
 }
 
 // serveHTTP answers /livez, /readyz and /metrics.
@@ -170,7 +198,8 @@ func (n *node) serveHTTP() error {
 		"quota_bytes": float64(n.settings.quotaBytes), "history_bytes": float64(n.settings.historyBytes),
 		"max_clients": float64(n.settings.maxClients), "max_request_bytes": float64(n.settings.maxRequestBytes),
 	}
-	n.meter.registry.MustRegister(newPartsCollector(n.look, n.dispatcher.Stats, limits))
+	n.meter.registry.MustRegister(newPartsCollector(n.look, n.dispatcher.Stats, limits),
+		newTrustCollector(&n.trust))
 	if n.httpPort == nil {
 		return nil
 	}
@@ -179,12 +208,12 @@ func (n *node) serveHTTP() error {
 	serveChecks(mux, "/readyz", probes.readyChecks())
 	mux.Handle("GET /metrics", n.meter.handler())
 	n.http = &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: n.trust.checked(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	n.serving.Go(func() {
-		if err := n.http.Serve(n.httpPort); !errors.Is(err, http.ErrServerClosed) {
+		if err := n.http.Serve(n.trust.secureHTTP(n.httpPort)); !errors.Is(err, http.ErrServerClosed) {
 			n.fail(fmt.Errorf("http listener: %w", err))
 		}
 	})
@@ -224,40 +253,27 @@ func (n *node) close(ctx context.Context) error {
 			n.log.Warn("connections were cut while their commands ran")
 		}
 		failed = append(failed, n.dispatcher.Close(ctx))
-	} else if n.clientPort != nil {
-		failed = append(failed, n.clientPort.Close())
+	} else {
+		failed = append(failed, closeIfOpen(n.clientPort), closeIfOpen(n.tlsPort))
 	}
 	if n.http != nil {
 		failed = append(failed, n.http.Close())
-	} else if n.httpPort != nil {
-		failed = append(failed, n.httpPort.Close())
+	} else {
+		failed = append(failed, closeIfOpen(n.httpPort))
 	}
 	if n.engine != nil {
 		n.engine.Close(ctx)
 		failed = append(failed, n.raft.Close(ctx))
 		n.engine.Release()
 	}
+	n.trust.close()
 	n.serving.Wait()
 	return errors.Join(failed...)
 }
 
-// greeting is what stdout says once: where the node can be reached and how.
-func (n *node) greeting() string {
-	s, client := &n.settings, n.clientPort.Addr().String()
-	host, port, _ := net.SplitHostPort(dialable(client, ""))
-	program := os.Args[0]
-	var b strings.Builder
-	fmt.Fprintf(&b, "redkeep %s, node %s: Ready to accept connections on %s (peers %s", version, s.name, client,
-		s.peerAddr)
-	if n.httpPort != nil {
-		fmt.Fprintf(&b, ", http %s", n.httpPort.Addr())
+func closeIfOpen(l net.Listener) error {
+	if l == nil {
+		return nil
 	}
-	fmt.Fprintf(&b, "), data in %s\n\nTry it from another terminal:\n", s.dataDir)
-	fmt.Fprintf(&b, "  redis-cli -h %s -p %s SET foo \"Hello World!\"\n", host, port)
-	fmt.Fprintf(&b, "  %s --endpoints %s get foo\n", program, net.JoinHostPort(host, port))
-	if n.httpPort != nil {
-		fmt.Fprintf(&b, "  curl \"http://%s/readyz?verbose\"\n", dialable(n.httpPort.Addr().String(), ""))
-	}
-	b.WriteString("Ctrl-C stops the node; the data stays.\n")
-	return b.String()
+	return l.Close()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math"
@@ -33,6 +34,7 @@ type settings struct {
 	maxTxnOps                       int64
 	watchBufferBytes, trackingKeys  int64
 	notifyEvents                    string
+	tls                             tlsSettings
 }
 
 // option is one row of the table below: a setting of the server under its only name. The flag is --name, the
@@ -55,14 +57,16 @@ const (
 )
 
 // options is every setting of the server, in the order of the help page.
-var options = []option{
+var options = slices.Concat(plainOptions, tlsOptions)
+
+var plainOptions = []option{
 	{"name", "default", "name", groupNode, "name of this member, as it stands in --initial-cluster",
 		setName},
 	{"data-dir", "./redkeep.data", "directory", groupNode,
 		"where log and snapshots are kept; one process at a time",
 		setText(func(s *settings) *string { return &s.dataDir })},
-	{"client-addr", "127.0.0.1:6379", "address", groupNode, "where Redis clients connect",
-		setAddress(func(s *settings) *string { return &s.clientAddr }, false)},
+	{"client-addr", "127.0.0.1:6379", "address", groupNode, "where Redis clients connect; empty for TLS alone",
+		setAddress(func(s *settings) *string { return &s.clientAddr }, true)},
 	{"peer-addr", "", "address", groupNode, "where other members connect (default: the client port + 10000)",
 		setAddress(func(s *settings) *string { return &s.peerAddr }, true)},
 	{"http-addr", "127.0.0.1:8379", "address", groupNode, "/livez, /readyz and /metrics; empty for none",
@@ -261,6 +265,9 @@ func (s *settings) complete() error {
 		return fmt.Errorf("--election-timeout %v: must be at least ten times --heartbeat-interval %v",
 			s.electionTime, s.heartbeatInterval)
 	}
+	if err := s.completeTLS(); err != nil {
+		return err
+	}
 	if err := s.completePeerAddr(); err != nil {
 		return err
 	}
@@ -272,10 +279,11 @@ func (s *settings) completePeerAddr() error {
 	if s.peerAddr != "" {
 		return nil
 	}
-	host, text, _ := net.SplitHostPort(s.clientAddr)
+	host, text, _ := net.SplitHostPort(cmp.Or(s.clientAddr, s.tls.addr))
 	port, _ := strconv.Atoi(text)
 	if port += 10000; port > math.MaxUint16 {
-		return fmt.Errorf("--peer-addr is needed: the port of --client-addr %s plus 10000 is no port", s.clientAddr)
+		return fmt.Errorf("--peer-addr is needed: the port of --client-addr %s plus 10000 is no port",
+			cmp.Or(s.clientAddr, s.tls.addr))
 	}
 	if text == "0" {
 		port = 0

@@ -23,6 +23,9 @@ func newServer(io streams, environ []string) *cobra.Command {
 	flags.SortFlags = false
 	for _, o := range options {
 		flags.Var(&textFlag{value: o.def, kind: o.kind}, o.name, o.help)
+		if o.kind == "true|false" {
+			flags.Lookup(o.name).NoOptDefVal = "true"
+		}
 	}
 	flags.Var(&textFlag{kind: "file"}, "config", "YAML file with these settings; its keys are the flags' names")
 	cmd := &cobra.Command{
@@ -81,7 +84,7 @@ func refuseClientFlags(cmd *cobra.Command, args []string) (err error) {
 func serverUsage(flags *pflag.FlagSet) string {
 	var b strings.Builder
 	b.WriteString("Usage:\n  redkeep server [flags]\n")
-	for _, group := range []string{groupNode, groupLimits, groupRaft, groupLog} {
+	for _, group := range []string{groupNode, groupTLS, groupLimits, groupRaft, groupLog} {
 		part := pflag.NewFlagSet(group, pflag.ContinueOnError)
 		part.SortFlags = false
 		for _, o := range options {
@@ -104,6 +107,9 @@ func runServer(ctx context.Context, s settings, io streams) error {
 	defer tuner.stop()
 	stop, ignore := stopSignals()
 	defer ignore()
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	defer signal.Stop(hangUps)
 	endFaults, err := listenForFaults(log)
 	if err != nil {
 		return err
@@ -119,6 +125,8 @@ func runServer(ctx context.Context, s settings, io streams) error {
 		case <-ready:
 			ready = nil
 			fmt.Fprint(io.out, n.greeting())
+		case <-hangUps:
+			n.reloadCertificates()
 		case err := <-n.fatal:
 			return err // the disk is in doubt: nothing more is written, not even a farewell
 		case <-stop:

@@ -117,6 +117,9 @@ func startRedkeep(c config, ps *processes, name string, n int, flags ...string) 
 		argv := append([]string{c.binary, "server", "--name", fmt.Sprintf("n%d", i), "--client-addr", addrs[i],
 			"--data-dir", filepath.Join(c.dir, fmt.Sprintf("%s%d", name, i)), "--peer-addr", addrs[n+i],
 			"--http-addr", addrs[2*n+i], "--initial-cluster", strings.Join(list, ",")}, flags...)
+		for j, word := range argv {
+			argv[j] = strings.ReplaceAll(word, "{tls}", secureAddr(addrs[i]))
+		}
 		p, err := ps.start(c.dir, fmt.Sprintf("%s%d", name, i), argv...)
 		if err != nil {
 			return nil, err

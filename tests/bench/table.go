@@ -20,6 +20,7 @@ type table struct {
 	walkP99     time.Duration
 	delivery    map[string]time.Duration // of events to watchers, median
 	stopped     float64                  // SET rate beside watchers that do not read, over that without
+	overTLS     float64                  // SET rate with TLS over that without
 	took        time.Duration
 }
 
@@ -106,6 +107,10 @@ func (t *table) verdicts() []verdict {
 	if t.stopped > 0 {
 		add(t.stopped >= 0.95, "SET, 64 clients, beside %d watchers that do not read: %.0f %%, at least 95 %%",
 			stoppedWatches, 100*t.stopped)
+	}
+	if t.overTLS > 0 {
+		add(t.overTLS >= tlsKeeps, "SET, 64 clients, over TLS 1.3 to clients and between members: %.0f %% of plain, "+
+			"at least %.0f %%", 100*t.overTLS, 100*tlsKeeps)
 	}
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {

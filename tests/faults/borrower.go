@@ -11,6 +11,8 @@ import (
 	"github.com/go-redsync/redsync/v4"
 	"github.com/go-redsync/redsync/v4/redis/goredis/v9"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redkeep/redkeep/tests/internal/wire"
 )
 
 // borrower is a client that takes a lock with one of the lock libraries of Go, as it is. These know no
@@ -39,7 +41,7 @@ func (r *run) newBorrower(addr string) *borrower {
 	b := &borrower{run: r, id: id, rng: rand.New(rand.NewPCG(r.seed+uint64(r.first)<<32, uint64(11000+id)))}
 	b.redis = redis.NewClient(&redis.Options{
 		Addr: addr, PoolSize: 2, MaxRetries: -1, DialTimeout: time.Second, ReadTimeout: clientTimeout,
-		Protocol: 2 + id%2, DisableIdentity: true,
+		Protocol: 2 + id%2, DisableIdentity: true, TLSConfig: wire.TLSFor(addr),
 	})
 	r.borrowers = append(r.borrowers, b)
 	return b

@@ -10,6 +10,7 @@ type Profile struct {
 	Faults string // names from faults, or "all"; every one strikes before any strikes twice
 	Second int    // of a hundred rounds so many have a second fault on top of the first
 	Flags  string // for the nodes, after shortTimes
+	TLS    bool   // clients and members speak TLS, with certificates on both sides
 
 	Clients int           // for each node
 	Pace    time.Duration // between two pipelines of a client
@@ -58,6 +59,13 @@ var profiles = []*Profile{
 			restart leader, lossy links`,
 		Clients: 1, Pace: 8 * time.Millisecond, Calm: 900 * time.Millisecond,
 		Lockers: 3, Lessees: 4, Borrowers: 2,
+	},
+	{
+		// Nobody is paused here: reads cannot wait in the socket of a process that cannot shake hands.
+		Name: "tls", Nodes: 3, Rounds: 8, Second: 20, TLS: true,
+		Faults: `kill leader, kill follower, deafen leader, isolate leader, mute leader, breaking connections,
+			slow and lossy node, restart leader`,
+		Clients: 3, Pace: 6 * time.Millisecond,
 	},
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,7 +117,7 @@ func (w *watcher) ask() error {
 	w.until = time.Now().Add(leastLife + time.Duration(w.rng.Int64N(int64(lifeSpread))))
 	w.conn.Timeout = clientTimeout / time.Duration(1+w.rng.IntN(3))
 	if w.form.slow {
-		if err := conn.Net.(*net.TCPConn).SetReadBuffer(slowBuffer); err != nil {
+		if err := conn.TCP().SetReadBuffer(slowBuffer); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,7 @@ var bg = context.Background()
 func client(t testing.TB, n *node.Node, change ...func(*redis.Options)) *redis.Client {
 	t.Helper()
 	o := &redis.Options{Addr: n.ClientAddr, MaxRetries: -1, ReadTimeout: 10 * time.Second,
-		DialTimeout: 2 * time.Second}
+		DialTimeout: 2 * time.Second, TLSConfig: wire.TLSFor(n.ClientAddr)}
 	for _, fn := range change {
 		fn(o)
 	}

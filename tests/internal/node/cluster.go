@@ -17,11 +17,13 @@ type Options struct {
 	Binary string               // "" means the tree's own
 	Place  func(i int, n *Node) // moves a node to addresses and folders of its own, may be nil
 	Faults bool                 // a binary that obeys Node.Fault
+	TLS    bool                 // clients and members speak TLS, with certificates on both sides
 }
 
 // Cluster is a set of nodes with the same --initial-cluster. It belongs to one goroutine at a time.
 type Cluster struct {
 	Nodes []*Node
+	Certs string // with Options.TLS: the folder of certificates
 	t     testing.TB
 }
 
@@ -54,6 +56,9 @@ func New(t testing.TB, o Options) *Cluster {
 		if len(c.Nodes) > 1 {
 			n.initial = strings.Join(peers, ",")
 		}
+	}
+	if o.TLS {
+		c.secure(o.Binary)
 	}
 	return c
 }

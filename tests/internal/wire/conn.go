@@ -21,7 +21,7 @@ type Conn struct {
 
 // Dial opens a connection to a RESP server.
 func Dial(addr string) (*Conn, error) {
-	nc, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	nc, err := dial(addr)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@
 // nothing with the production package resp on purpose: a fault in an encoder must not be hidden by its own
 // decoder.
 //
-// A Conn belongs to one goroutine; there are no locks and no goroutines here. The package refuses to be
+// A Conn belongs to one goroutine; there are no locks and no goroutines here. UseTLS names addresses that are
+// spoken to with TLS. The package refuses to be
 // clever: no pooling, no reconnecting, no retry, since each of these would blur what a test has seen.
 package wire

@@ -1,0 +1,332 @@
+package integration
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redkeep/redkeep/tests/internal/node"
+	"github.com/redkeep/redkeep/tests/internal/wire"
+)
+
+// redkeep runs a client verb and returns what it printed on either stream.
+func redkeep(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	out, err := exec.Command(node.Binary(t), args...).CombinedOutput()
+	return string(out), err
+}
+
+// TestTLSEverywhere: three nodes that speak only TLS serve every kind of client, lose a node by kill -9 and take
+// it back.
+func TestTLSEverywhere(t *testing.T) {
+	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
+	must(t, client(t, c.Nodes[0]).Set(bg, "by", "go-redis", 0).Err())
+	useRealClients(t, c)
+	load := writers(t, c, 2)
+	down := c.Leader()
+	down.Kill9()
+	awaitWrites(t, load, 100)
+	down.Start()
+	awaitWrites(t, load, 100)
+	load.end()
+	sameState(t, c)
+	for _, keys := range load.acked {
+		for _, k := range keys {
+			if got := client(t, down).Get(bg, k).Val(); got != k {
+				t.Fatalf("acknowledged key %s is %q on the node that was killed", k, got)
+			}
+			break
+		}
+	}
+}
+
+func awaitWrites(t *testing.T, l *ledger, more int64) {
+	t.Helper()
+	want := l.count.Load() + more
+	node.Eventually(t, 60*time.Second, "writes are acknowledged", func() error {
+		if l.count.Load() < want {
+			return errors.New("too few")
+		}
+		return nil
+	})
+}
+
+const withRedisPy = `
+import redis, sys
+host, port, ca, cert, key = sys.argv[1:]
+r = redis.Redis(host=host, port=int(port), ssl=True, ssl_ca_certs=ca, ssl_certfile=cert, ssl_keyfile=key)
+assert r.set("py", "redis-py"), "SET"
+assert r.get("by") == b"go-redis", r.get("by")
+p = r.pipeline()
+p.incr("n"); p.incr("n")
+assert p.execute() == [1, 2]
+s = r.pubsub(); s.subscribe("watch:py"); s.get_message(timeout=5)
+r.set("py", "again")
+m = s.get_message(timeout=5)
+assert m and b'"value":"again"' in m["data"], m
+try:
+    redis.Redis(host=host, port=int(port), ssl=True, ssl_ca_certs=ca).ping()
+    sys.exit("served without a certificate")
+except redis.exceptions.ConnectionError:
+    print("ok")
+`
+
+// useRealClients: redis-cli, redis-py and redkeep itself, each with and without a certificate.
+func useRealClients(t *testing.T, c *node.Cluster) {
+	t.Helper()
+	ca, cert, key := c.Certs+"/ca.pem", c.Certs+"/clients/admin.pem", c.Certs+"/clients/admin-key.pem"
+	files := []string{"--cacert", ca, "--cert", cert, "--key", key}
+	host, port, err := net.SplitHostPort(c.Nodes[1].ClientAddr)
+	must(t, err)
+	cli := []string{"-h", host, "-p", port, "--tls"}
+	out, err := exec.Command("redis-cli", append(append(cli, files...), "GET", "by")...).CombinedOutput()
+	if err != nil || string(out) != "go-redis\n" {
+		t.Errorf("redis-cli --tls: %q, %v", out, err)
+	}
+	out, _ = exec.Command("redis-cli", append(cli, "--cacert", ca, "GET", "by")...).CombinedOutput()
+	if strings.Contains(string(out), "go-redis") {
+		t.Errorf("redis-cli without a certificate is served: %q", out)
+	}
+	py := exec.Command("/usr/bin/python3", "-c", withRedisPy, host, port, ca, cert, key)
+	if out, err := py.CombinedOutput(); err != nil || string(out) != "ok\n" {
+		t.Errorf("redis-py (Debian package python3-redis): %v\n%s", err, out)
+	}
+	all := "--endpoints=" + strings.Join(c.Addrs(), ",")
+	if out, err := redkeep(t, append(files, all, "get", "by")...); err != nil || out != "by\ngo-redis\n" {
+		t.Errorf("redkeep get: %q, %v", out, err)
+	}
+	if out, err := redkeep(t, all, "--cacert", ca, "get", "by"); err == nil || !strings.Contains(out, "certificate") {
+		t.Errorf("redkeep get without a certificate: %q, %v", out, err)
+	}
+	if out, err := redkeep(t, all, "--tls", "get", "by"); err == nil || !strings.Contains(out, "unknown authority") {
+		t.Errorf("redkeep get without the authority: %q, %v", out, err)
+	}
+	if out, err := redkeep(t, all, "--insecure-skip-verify", "--cert", cert, "--key", key, "get", "by"); err != nil {
+		t.Errorf("redkeep get --insecure-skip-verify: %q, %v", out, err)
+	}
+}
+
+// TestWhoMayBeAMember: a node without TLS, with a certificate of another authority, with another name, and one
+// that is revoked are kept out, whatever their address; the others go on.
+func TestWhoMayBeAMember(t *testing.T) {
+	c := node.New(t, node.Options{Nodes: 3, TLS: true})
+	bad := c.Nodes[2]
+	good := bad.Flags
+	elsewhere := filepath.Join(t.TempDir(), "other")
+	if out, err := redkeep(t, "cert", "create", "--dir", elsewhere, "--nodes", bad.Name+"="+node.Host()); err != nil {
+		t.Fatal(out)
+	}
+	c.Nodes[0].Launch()
+	c.Nodes[1].Launch()
+	c.Nodes[0].WaitReady()
+	must(t, client(t, c.Nodes[0]).Set(bg, "k", "v", 0).Err())
+	for _, tc := range []struct {
+		name  string
+		flags []string
+		why   string // in the log of one who refused
+	}{
+		{"plain", []string{"--client-addr", "", "--tls-addr", bad.ClientAddr, "--auto-tls"}, "not look like a TLS handshake"},
+		{"another authority", node.SecureFlags(filepath.Join(elsewhere, bad.Name), bad.ClientAddr), "unknown authority"},
+		{"another secret", []string{"--peer-auto-tls", "--peer-secret-file", secretFile(t)}, "unknown authority"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bad.Flags = tc.flags
+			before := len(c.Nodes[0].Proc.Output()) + len(c.Nodes[1].Proc.Output())
+			bad.Launch()
+			node.Eventually(t, 30*time.Second, "it is refused", func() error {
+				log := (c.Nodes[0].Proc.Output() + c.Nodes[1].Proc.Output())
+				if len(log) <= before || !strings.Contains(log, tc.why) {
+					return errors.New("nobody says " + tc.why)
+				}
+				return nil
+			})
+			if strings.Contains(bad.Proc.Output(), node.ReadyLine) {
+				t.Error("it is served by the others")
+			}
+			bad.Kill9()
+		})
+	}
+	must(t, client(t, c.Nodes[1]).Set(bg, "k", "w", 0).Err())
+	bad.Flags = good
+	bad.Start()
+	sameState(t, c)
+}
+
+func secretFile(t *testing.T) string {
+	t.Helper()
+	out, err := redkeep(t, "cert", "secret")
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "secret")
+	must(t, os.WriteFile(path, []byte(out), 0o600))
+	return path
+}
+
+// TestAutoTLS: one secret is all that three nodes need, and one authority all that clients need.
+func TestAutoTLS(t *testing.T) {
+	secret := secretFile(t)
+	c := node.New(t, node.Options{Nodes: 3})
+	for _, n := range c.Nodes {
+		n.Flags = []string{"--client-addr", "", "--tls-addr", n.ClientAddr, "--auto-tls", "--peer-auto-tls",
+			"--peer-secret-file", secret, "--http-tls"}
+		t.Cleanup(wire.UseTLS(n.ClientAddr, &tls.Config{InsecureSkipVerify: true}))
+	}
+	c.StartAll()
+	ca := c.Nodes[0].Dir + "/tls/client/ca.pem"
+	for _, n := range c.Nodes { // the authority of one node is that of all
+		out, err := redkeep(t, "--endpoints", n.ClientAddr, "--cacert", ca, "put", n.Name, "x")
+		if err != nil || out != "OK\n" {
+			t.Errorf("%s: %q, %v", n.Name, out, err)
+		}
+		info, err := os.Stat(n.Dir + "/tls/client/node.pem")
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+	}
+	before, err := os.ReadFile(ca)
+	must(t, err)
+	c.Nodes[0].Restart()
+	after, err := os.ReadFile(ca)
+	if err != nil || string(before) != string(after) {
+		t.Errorf("a restart changes the authority: %v", err)
+	}
+	sameState(t, c)
+}
+
+// TestPlainAndTLSBesideEachOther: one node, both client ports, and an HTTP port that asks for a certificate.
+func TestPlainAndTLSBesideEachOther(t *testing.T) {
+	c := node.New(t, node.Options{TLS: true})
+	n, addr := c.Nodes[0], node.FreeAddr(t)
+	secure := n.ClientAddr
+	n.ClientAddr = addr
+	n.Flags = append(n.Flags, "--client-addr", addr, "--http-tls")
+	n.Start()
+	plain, err := wire.Dial(addr)
+	must(t, err)
+	defer plain.Close()
+	crypted, err := wire.Dial(secure)
+	must(t, err)
+	defer crypted.Close()
+	expect(t, plain, "+OK\r\n", "SET", "k", "v")
+	expect(t, crypted, "$1\r\nv\r\n", "GET", "k")
+	for _, who := range []string{"admin", ""} {
+		web := &http.Client{Transport: &http.Transport{TLSClientConfig: node.ClientTLS(t, c.Certs, who)}}
+		body, err := fetch(web, "https://"+n.HTTPAddr+"/metrics")
+		web.CloseIdleConnections()
+		if (err == nil) != (who == "admin") {
+			t.Errorf("/metrics as %q: %v", who, err)
+		}
+		for _, secret := range []string{"PRIVATE KEY", "CERTIFICATE", c.Certs} {
+			if strings.Contains(body, secret) {
+				t.Errorf("/metrics shows %q", secret)
+			}
+		}
+	}
+}
+
+func fetch(c *http.Client, url string) (string, error) {
+	r, err := c.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	return string(body), err
+}
+
+// TestRotation: all certificates of a cluster are renewed under it while clients write; no connection ends. Then
+// a broken file: the old ones stay, and the node says so everywhere.
+func TestRotation(t *testing.T) {
+	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
+	conns := make([]*wire.Conn, 3)
+	for i, n := range c.Nodes {
+		conns[i] = raw(t, n)
+		expect(t, conns[i], "+OK\r\n", "SET", n.Name, "before")
+	}
+	if out, err := redkeep(t, "cert", "renew", "--dir", c.Certs); err != nil {
+		t.Fatal(out)
+	}
+	for _, n := range c.Nodes {
+		n.Proc.Signal(syscall.SIGHUP)
+		node.Eventually(t, 30*time.Second, n.Name+" takes the new files", func() error {
+			if n := strings.Count(n.Proc.Output(), "certificates in use"); n != 4 {
+				return errors.New("not both sets yet")
+			}
+			return nil
+		})
+	}
+	for i, n := range c.Nodes {
+		expect(t, conns[i], "+OK\r\n", "SET", n.Name, "after")
+		must(t, client(t, n).Set(bg, n.Name, "new connection", 0).Err())
+	}
+	n := c.Nodes[0]
+	must(t, os.WriteFile(c.Certs+"/"+n.Name+"/server.pem", []byte("broken"), 0o600))
+	node.Eventually(t, 30*time.Second, "the node tells", func() error { // by itself, without a signal
+		if r := n.Do("CLUSTER.STATUS"); !strings.Contains(r.Raw, "cannot be used") {
+			return errors.New("no trouble in CLUSTER.STATUS")
+		}
+		return nil
+	})
+	must(t, client(t, n).Set(bg, "k", "old certificate", 0).Err())
+	if out := n.Proc.Output(); !strings.Contains(out, "level=ERROR") {
+		t.Error("no error in the log")
+	}
+	body, err := fetch(http.DefaultClient, "http://"+n.HTTPAddr+"/metrics")
+	if err != nil || !strings.Contains(body, `redkeep_tls_reload_failing{use="client"} 1`) {
+		t.Errorf("the metric: %v", err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	expect(t, conns[0], "+PONG\r\n", "PING")
+}
+
+// TestRevocation: who is revoked is cut off and kept out, a client and a member; nobody else notices.
+func TestRevocation(t *testing.T) {
+	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
+	if out, err := redkeep(t, "cert", "client", "eve", "--dir", c.Certs); err != nil {
+		t.Fatal(out)
+	}
+	n, gone := c.Nodes[0], c.Nodes[2]
+	eve := client(t, n, func(o *redis.Options) { o.TLSConfig = node.ClientTLS(t, c.Certs, "eve") })
+	conn := raw(t, n)
+	must(t, eve.Set(bg, "k", "v", 0).Err())
+	revoke(t, c, "clients/eve.pem")
+	node.Eventually(t, 30*time.Second, "her connection is cut and she is kept out", func() error {
+		if eve.Ping(bg).Err() == nil {
+			return errors.New("she is served")
+		}
+		return nil
+	})
+	expect(t, conn, "+PONG\r\n", "PING")
+	if out := n.Proc.Output(); !strings.Contains(out, "client cut") {
+		t.Error("the log does not say that a client was cut")
+	}
+	revoke(t, c, gone.Name+"/peer.pem")
+	node.Eventually(t, 60*time.Second, "the member is on its own", func() error {
+		st, err := gone.Status()
+		if err == nil && st["leader"] != "" {
+			err = errors.New("it knows a leader")
+		}
+		return err
+	})
+	node.Eventually(t, 60*time.Second, "the others go on", func() error { return client(t, n).Incr(bg, "n").Err() })
+	if out := n.Proc.Output() + c.Nodes[1].Proc.Output(); !strings.Contains(out, "has been revoked") {
+		t.Error("no log says that a member was refused")
+	}
+}
+
+func revoke(t *testing.T, c *node.Cluster, file string) {
+	t.Helper()
+	if out, err := redkeep(t, "cert", "revoke", filepath.Join(c.Certs, file), "--dir", c.Certs); err != nil {
+		t.Fatal(out)
+	}
+}
