@@ -137,5 +137,6 @@ func (s *snapshotter) trailing() uint64 {
 	if !ok || err != nil || last <= from {
 		return keep
 	}
-	return max(keep, min(last-from, s.log.counts.entriesFor(pinnedTimes*max(s.keep, s.last().Size))))
+	// The snapshot's own entry, too: raft asks for it when it sends the one behind it.
+	return max(keep, min(last-from+1, s.log.counts.entriesFor(pinnedTimes*max(s.keep, s.last().Size))))
 }

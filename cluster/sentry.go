@@ -69,7 +69,7 @@ func (s *sentry) run() {
 func (s *sentry) watchDisk() {
 	n := s.node
 	hung := n.storing()
-	if hung <= n.stallLimit() || !n.IsLeader() {
+	if hung <= n.stallLimit() || !n.IsLeader() || n.cfg.noOffer {
 		s.offered = nil
 		return
 	}
@@ -107,7 +107,7 @@ func (s *sentry) watchLog() {
 		return
 	}
 	if time.Duration(monotonic()-s.wedged) > wedgeTime {
-		_ = n.fatal.trip(fmt.Errorf("%w: raft believes in entries up to %d, the log ends at %d",
+		n.fatal.end(fmt.Errorf("%w: raft believes in entries up to %d, the log ends at %d",
 			ErrWedged, believed, stored))
 	}
 }

@@ -34,6 +34,9 @@ func (f *fatalSwitch) trip(err error) error {
 	return err
 }
 
+// end tells the owner to end the process although the disk is in order: writes go on until then.
+func (f *fatalSwitch) end(err error) { f.once.Do(func() { f.tell(err) }) }
+
 func (f *fatalSwitch) tripped() bool { return f.on.Load() }
 
 // logInner is what the stack stands on: raft-wal, raft-boltdb, or a faulty store in a test.

@@ -67,17 +67,24 @@ func alarmDisarm(c *call) (render, error) {
 	return firstNumber, nil
 }
 
-// gateFenced refuses everything that shows or changes the state while this member's state is in doubt. The
-// column stale says what answers all the same.
+// gateFenced refuses everything that shows or changes the state while this member's state is in doubt. Of the
+// commands that do, those flagged stale answer all the same.
 func gateFenced(_ *session, c *call) error {
-	ofState := c.row.Kind != KindSession && c.row.Kind != KindAdmin || c.row.Flags&FlagPubSub != 0
-	if !ofState || c.row.Flags&FlagStale != 0 && c.row.Flags&FlagPubSub == 0 {
+	if !c.row.showsState() || c.d.engine.Fenced() == nil {
 		return nil
 	}
-	if c.d.engine.Fenced() != nil {
-		return errCorrupt
+	return errCorrupt
+}
+
+// showsState reports whether a command's answer depends on the replicated state, or changes it.
+func (row *Command) showsState() bool {
+	switch {
+	case row.Flags&FlagPubSub != 0, row.Kind == KindScript, row.Categories&CatTransaction != 0:
+		return true
+	case row.Kind == KindSession || row.Kind == KindAdmin:
+		return false
 	}
-	return nil
+	return row.Flags&FlagStale == 0
 }
 
 // alarmTexts are the alarms in one line each, for CLUSTER.STATUS, as etcd's endpoint status has them.

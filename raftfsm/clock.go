@@ -30,7 +30,7 @@ type clock struct {
 	wall    func() time.Time
 	mono    func() time.Duration
 	stamped *atomic.Int64 // the largest stamp applied, in Unix ms
-	floor   atomic.Int64  // the largest time told while the wall clock was behind, in Unix ms
+	floor   atomic.Int64  // the largest time told, in Unix ms
 	jumps   atomic.Uint64
 	log     *slog.Logger
 
@@ -67,18 +67,28 @@ func sinceEpoch(t time.Time) time.Duration { return time.Duration(t.UnixNano()) 
 // now is safe for concurrent use.
 func (c *clock) now() mvcc.UnixMilli {
 	wall := c.wall()
-	if ms := wall.UnixMilli(); ms >= c.stamped.Load() && ms >= c.floor.Load() {
+	if ms := wall.UnixMilli(); ms >= c.stamped.Load() && c.raise(ms) {
 		return mvcc.UnixMilli(ms)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := c.mono()
 	passed := max(at-c.mu.at, 0)
-	stamped := time.Duration(c.stamped.Load()) * time.Millisecond
-	c.mu.told = max(c.mu.told+passed-passed/10, stamped, sinceEpoch(wall))
+	least := time.Duration(max(c.stamped.Load(), c.floor.Load())) * time.Millisecond
+	c.mu.told = max(c.mu.told+passed-passed/10, least, sinceEpoch(wall))
 	c.mu.at = at
-	c.floor.Store(max(c.floor.Load(), c.mu.told.Milliseconds()))
-	return mvcc.UnixMilli(c.floor.Load())
+	c.raise(c.mu.told.Milliseconds())
+	return mvcc.UnixMilli(c.mu.told.Milliseconds())
+}
+
+// raise notes that a time was told; false iff a later one has been already.
+func (c *clock) raise(ms int64) bool {
+	for {
+		told := c.floor.Load()
+		if told >= ms || c.floor.CompareAndSwap(told, ms) {
+			return told <= ms
+		}
+	}
 }
 
 // trouble looks at both clocks and says what is wrong with the wall clock; "" if nothing is. Only the guard's
