@@ -11,10 +11,11 @@ import (
 
 // Snapshots on their way to followers.
 //
-// A follower that is given a snapshot needs the entries behind it when it has loaded it. If the leader takes
-// further snapshots meanwhile and removes those entries, the follower needs another snapshot, and so on for
-// ever. So from the first byte of an installation until the follower has caught up with where the log ended when
-// the snapshot was loaded, the entries behind it are kept (pinned), whatever other snapshots are taken.
+// A follower that is given a snapshot needs the entries behind it when it has loaded it. If the leader
+// takes further snapshots meanwhile and removes those entries, the follower needs another snapshot, and so
+// on for ever. So from the first byte of an installation until the follower has caught up with where the
+// log ended when the snapshot was loaded, the entries behind it are kept (pinned), whatever other snapshots
+// are taken.
 //
 // That is bounded: a follower too slow for pinnedTimes as much log as is usually kept, or one that has not
 // been heard of for pinnedFor, is on its own. If it is sent snapshots again and again, that is told

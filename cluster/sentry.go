@@ -7,23 +7,25 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// The sentry looks after what raft does not notice while its main loop waits for something. It is one goroutine
-// of the node.
+// The sentry looks after what raft does not notice while its main loop waits for something. It is one
+// goroutine of the node.
 //
-// A leader whose disk hangs. raft's main loop waits in StoreLogs, so it cannot hand over; its heartbeats come
-// from other goroutines and go on, so nobody else is elected; nothing is committed any more, for raft commits
-// only what the leader has stored. When a write has not come back for stallLimit, the sentry tells the
-// voter that has acknowledged most to stand for election (TimeoutNow, as in a transfer of leadership), and the
-// next one if that has not helped. Heartbeats are withheld a little later (transport.go), should no voter be
-// reached. Nothing is unsafe about it: any voter may stand at any time; a wrong guess costs an election.
+// A leader whose disk hangs. raft's main loop waits in StoreLogs, so it cannot hand over; its heartbeats
+// come from other goroutines and go on, so nobody else is elected; nothing is committed any more, for raft
+// commits only what the leader has stored. When a write has not come back for stallLimit, the sentry tells
+// the voter that has acknowledged most to stand for election (TimeoutNow, as in a transfer of leadership),
+// and the next one if that has not helped. Heartbeats are withheld a little later (transport.go), should no
+// voter be reached. Nothing is unsafe about it: any voter may stand at any time; a wrong guess costs an
+// election.
 //
-// A follower that raft cannot use any more (hashicorp/raft issue 697). When a snapshot is installed over a log
-// whose tail nobody else has and which reaches beyond the snapshot, raft removes the entries but remembers
-// where they ended; it then takes no entries, and is sent snapshots for ever. The sentry ends the process
-// instead: after a restart raft reads the end of its log anew, and all is well.
+// A follower that raft cannot use any more (hashicorp/raft issue 697). When a snapshot is installed over a
+// log whose tail nobody else has and which reaches beyond the snapshot, raft removes the entries but
+// remembers where they ended; it then takes no entries, and is sent snapshots for ever. The sentry ends the
+// process instead: after a restart raft reads the end of its log anew, and all is well.
 //
 // Rejected: giving up a running write by a time limit, and going on (what the disk does with it later is
-// anybody's guess). Drawback: what a hung leader took from its clients stays UNCERTAIN until the disk answers.
+// anybody's guess). Drawback: what a hung leader took from its clients stays UNCERTAIN until the disk
+// answers.
 type sentry struct {
 	node    *Node
 	offered map[raft.ServerID]bool // in this stall
@@ -112,7 +114,8 @@ func (s *sentry) watchLog() {
 	}
 }
 
-// bestOf returns the voter that has acknowledged most of the log, of those not yet tried; nil if none is left.
+// bestOf returns the voter that has acknowledged most of the log, of those not yet tried; nil if none is
+// left.
 func (t *transport) bestOf(voters []MemberID, tried map[raft.ServerID]bool) (best *replica) {
 	most := uint64(0)
 	for _, id := range voters {

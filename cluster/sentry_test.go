@@ -37,7 +37,8 @@ func (c *testCluster) behind(lead int, entries int) {
 	}
 }
 
-// While a follower loads a snapshot, the leader takes another one and would remove what that follower needs next.
+// While a follower loads a snapshot, the leader takes another one and would remove what that follower needs
+// next.
 func TestTheLogIsKeptForAFollowerThatLoadsASnapshot(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
@@ -77,8 +78,8 @@ func TestTheLogIsKeptForAFollowerThatLoadsASnapshot(t *testing.T) {
 	}
 }
 
-// A former leader comes back with a tail that nobody else has and that reaches beyond the snapshot it is given:
-// raft alone would be sent that snapshot for ever (hashicorp/raft issue 697).
+// A former leader comes back with a tail that nobody else has and that reaches beyond the snapshot it is
+// given: raft alone would be sent that snapshot for ever (hashicorp/raft issue 697).
 func TestATailBeyondTheSnapshotEndsTheProcessOnce(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
@@ -126,7 +127,8 @@ func TestATailBeyondTheSnapshotEndsTheProcessOnce(t *testing.T) {
 	}
 }
 
-// A leader whose disk hangs offers leadership to another, which takes it long before anybody misses the leader.
+// A leader whose disk hangs offers leadership to another, which takes it long before anybody misses the
+// leader.
 func TestAHungLeaderOffersLeadership(t *testing.T) {
 	disks := map[string]*faultyLog{"n1": {}, "n2": {}, "n3": {}}
 	c := newCluster(t, 3, func(c *Config) { c.wrapLog = disks[c.Name].wrap })

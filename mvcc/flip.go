@@ -5,8 +5,8 @@ package mvcc
 import "unsafe"
 
 // Flip changes one bit of a key's value behind everybody's back, in index, history and hash, as a defect of
-// memory or of apply would. It returns false iff there is no such key or its value is empty. It exists only in
-// binaries built with the tag "faults": a test uses it to show that a member which differs is found.
+// memory or of apply would. It returns false iff there is no such key or its value is empty. It exists only
+// in binaries built with the tag "faults": a test uses it to show that a member which differs is found.
 func (s *Store) Flip(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 // member that it speaks of must not be served from until somebody has looked at it.
 //
 // Everything else is a condition of one member (vitals.go): members tell each other what they see of
-// themselves, and a condition ends with its cause. Putting those into the log would need what they take away: a
-// disk that takes writes and a leader.
+// themselves, and a condition ends with its cause. Putting those into the log would need what they take
+// away: a disk that takes writes and a leader.
 //
 // Alarm in version 1 of the log format (codec.go):
 //

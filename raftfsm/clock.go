@@ -13,12 +13,13 @@ import (
 // clock is this member's time: what a leader stamps entries with, and what reads without a barrier hide
 // expired keys by.
 //
-// Idea. It is the wall clock, as users of EXPIREAT expect, but never behind the last stamp applied, for stamped
-// time must not go back. A wall clock that is behind the stamps (it was set back, or an earlier leader's was
-// ahead) is not waited for: if it were, no key would expire until it has caught up, be that an hour. Instead
-// time goes on from the last stamp by the monotonic clock, a tenth slower than it, so that the wall clock catches
-// up in the end. A key whose time is given in seconds lives for as long, or up to a ninth longer; it is cut
-// short only by a wall clock that jumps forward, which cannot be told from one that was wrong before.
+// Idea. It is the wall clock, as users of EXPIREAT expect, but never behind the last stamp applied, for
+// stamped time must not go back. A wall clock that is behind the stamps (it was set back, or an earlier
+// leader's was ahead) is not waited for: if it were, no key would expire until it has caught up, be that an
+// hour. Instead time goes on from the last stamp by the monotonic clock, a tenth slower than it, so that
+// the wall clock catches up in the end. A key whose time is given in seconds lives for as long, or up to a
+// ninth longer; it is cut short only by a wall clock that jumps forward, which cannot be told from one that
+// was wrong before.
 //
 // Invariants.
 //  1. now never goes back on one member, and is never behind the last stamp applied there.

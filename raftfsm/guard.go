@@ -14,11 +14,11 @@ import (
 
 // The guard watches this member and, when it leads, compares the members' states.
 //
-// Idea. Once a second each member examines itself and asks every other for its vitals. The leader's question
-// names the last entry it has applied; each answer brings the footprint of that entry, or of an earlier one if
-// the member is not so far. The leader holds it against its own at the same entry. State is a function of the
-// log, so a difference is a defect: of memory, of a disk that lies, of our code. Then it asks all members
-// once more, for that very entry, and counts (verdict.go).
+// Idea. Once a second each member examines itself and asks every other for its vitals. The leader's
+// question names the last entry it has applied; each answer brings the footprint of that entry, or of an
+// earlier one if the member is not so far. The leader holds it against its own at the same entry. State is
+// a function of the log, so a difference is a defect: of memory, of a disk that lies, of our code. Then it
+// asks all members once more, for that very entry, and counts (verdict.go).
 //
 // The comparison costs one small message per member and second, and a few numbers per log entry: always on.
 //

@@ -15,9 +15,11 @@ var noExpiry mvcc.Expiry
 
 func unixMilli(ms int64) mvcc.UnixMilli { return mvcc.UnixMilli(ms) }
 
-// naiveFault is findFault in the words of its promise: someone is accused iff more than half of the voters have
-// one footprint and he has another.
-func naiveFault(prints map[cluster.MemberID]footprint, voters []cluster.MemberID) (bad []cluster.MemberID, ok bool) {
+// naiveFault is findFault in the words of its promise: someone is accused iff more than half of the voters
+// have one footprint and he has another.
+func naiveFault(
+	prints map[cluster.MemberID]footprint, voters []cluster.MemberID,
+) (bad []cluster.MemberID, ok bool) {
 	for _, f := range prints {
 		with := 0
 		for _, id := range voters {

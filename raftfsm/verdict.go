@@ -9,10 +9,10 @@ import (
 	"github.com/redkeep/redkeep/cluster"
 )
 
-// Who is at fault when members differ? Those who differ from a majority of the voters, learners and the leader
-// included. Each of them gets the alarm CORRUPT with its id, through the log, and fences itself off when it
-// applies that: it answers no command that shows or changes the state. A leader that is at fault raises the
-// alarm against itself and hands over.
+// Who is at fault when members differ? Those who differ from a majority of the voters, learners and the
+// leader included. Each of them gets the alarm CORRUPT with its id, through the log, and fences itself off
+// when it applies that: it answers no command that shows or changes the state. A leader that is at fault
+// raises the alarm against itself and hands over.
 //
 // If no footprint has a majority, as with two members, nobody knows who is right. After some rounds the alarm
 // is raised with member 0 and all members fence themselves off: no service is better than one of two truths.

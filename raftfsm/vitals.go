@@ -85,7 +85,8 @@ func (e *Engine) examine(now time.Time, before []Alarm) []Alarm {
 	}
 	disk := e.node.Disk()
 	if disk.Hung > 0 {
-		add(AlarmHungDisk, self, "a write to the log has not come back for %v", disk.Hung.Round(100*time.Millisecond))
+		add(AlarmHungDisk, self, "a write to the log has not come back for %v",
+			disk.Hung.Round(100*time.Millisecond))
 	}
 	if disk.Slow > 0 {
 		add(AlarmSlowDisk, self, "%d writes to the log within a minute took over %v, the slowest %v",

@@ -131,8 +131,8 @@ var readings = []reading{
 		func(m *moment) float64 { return float64(m.node.SnapshotsInstalled) }},
 	{"redkeep_fenced", "1 iff this node serves nothing because its state is in doubt.", gauge,
 		func(m *moment) float64 { return number(m.guards.fenced) }},
-	{"redkeep_state_compared_index", "Log index at which another member was last found to have this leader's state.",
-		gauge, func(m *moment) float64 { return float64(m.guards.agreed) }},
+	{"redkeep_state_compared_index", "Log index at which another member was last found to have this leader's " +
+		"state.", gauge, func(m *moment) float64 { return float64(m.guards.agreed) }},
 	{"redkeep_state_differences_total", "Comparisons of this leader that found another state.", counter,
 		func(m *moment) float64 { return float64(m.guards.differing) }},
 	{"redkeep_clock_jumps_total", "Jumps of this node's wall clock.", counter,

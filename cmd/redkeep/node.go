@@ -129,8 +129,8 @@ func (n *node) diskReserve() int64 {
 	return n.settings.diskReserveBytes
 }
 
-// cutClients ends all connections of clients when this node's state is in doubt: they are to go elsewhere, and
-// what watches is not to be told more.
+// cutClients ends all connections of clients when this node's state is in doubt: they are to go elsewhere,
+// and what watches is not to be told more.
 func (n *node) cutClients() {
 	if server := n.serverRef.Load(); server != nil {
 		server.Conns(func(c *resp.Conn) bool { c.Kill(); return true })

@@ -54,9 +54,9 @@ func loseLeaders(s *system, t *table) error {
 	// The processes stay in the order of the addresses they were started with; settle reorders the addresses.
 	procOf := map[string]*process{}
 	for _, p := range s.procs {
-		for _, a := range s.addrs {
-			if slices.ContainsFunc(p.argv, func(arg string) bool { return strings.TrimPrefix(arg, "http://") == a }) {
-				procOf[a] = p
+		for _, arg := range p.argv {
+			if addr := strings.TrimPrefix(arg, "http://"); slices.Contains(s.addrs, addr) {
+				procOf[addr] = p
 			}
 		}
 	}
@@ -132,8 +132,8 @@ func (t *table) writeFailover(b *strings.Builder) {
 	if len(t.failover) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n| no write is taken for, median / worst of %d, 3 nodes, default settings | Redkeep | etcd |\n"+
-		"|---|---|---|\n", failoverRounds)
+	fmt.Fprintf(b, "\n| no write is taken for, median / worst of %d, 3 nodes, default settings | Redkeep | "+
+		"etcd |\n|---|---|---|\n", failoverRounds)
 	for _, way := range []string{killName, stopName} {
 		fmt.Fprintf(b, "| %s |", way)
 		for _, system := range []string{"redkeep", "etcd"} {

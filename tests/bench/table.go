@@ -20,7 +20,7 @@ type table struct {
 	walkP99     time.Duration
 	delivery    map[string]time.Duration            // of events to watchers, median
 	failover    map[string]map[string]interruptions // way, system
-	stopped     float64                             // SET rate beside watchers that do not read, over that without
+	stopped     float64                             // SET rate beside watchers that do not read, by that without
 	took        time.Duration
 }
 

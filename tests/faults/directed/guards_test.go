@@ -29,7 +29,8 @@ func alarmed(via *node.Node, alarm, member string) (bool, error) {
 
 func awaitAlarm(t *testing.T, via *node.Node, alarm, member string, want bool) {
 	t.Helper()
-	node.Eventually(t, 30*time.Second, fmt.Sprintf("%s of %q on %s: %v", alarm, member, via.Name, want), func() error {
+	what := fmt.Sprintf("%s of %q on %s: %v", alarm, member, via.Name, want)
+	node.Eventually(t, 30*time.Second, what, func() error {
 		up, err := alarmed(via, alarm, member)
 		if err == nil && up != want {
 			err = errors.New("not yet")
@@ -80,8 +81,8 @@ func refuses(t *testing.T, n *node.Node) {
 	}
 }
 
-// A member whose state differs is found, whoever it is, is served from no longer, and stays fenced off through a
-// restart until somebody disarms the alarm. The others serve on.
+// A member whose state differs is found, whoever it is, is served from no longer, and stays fenced off
+// through a restart until somebody disarms the alarm. The others serve on.
 func TestAMemberThatDiffersIsFencedOff(t *testing.T) {
 	for _, who := range []string{"follower", "leader"} {
 		t.Run(who, func(t *testing.T) {
@@ -173,8 +174,8 @@ func TestTwoMembersThatDifferServeNothing(t *testing.T) {
 	awaitAlarm(t, bad, "CORRUPT", "", false)
 }
 
-// A leader whose disk hangs gives leadership up within two heartbeat timeouts and an election, and every member
-// says what is wrong; so it is with a follower's disk.
+// A leader whose disk hangs gives leadership up within two heartbeat timeouts and an election, and every
+// member says what is wrong; so it is with a follower's disk.
 func TestAHungDiskIsToldAndCostsLittle(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3, Faults: true})
 	old := c.Leader()
