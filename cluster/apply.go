@@ -41,7 +41,7 @@ type proposals struct {
 	fatal   *fatalSwitch
 	enqueue time.Duration // how long an entry may wait for a place in raft's queue
 	stuck   time.Duration // see watchTransfer
-	refused atomic.Int64  // Unix nanoseconds since when raft refuses because of a transfer; 0 it does not
+	refused atomic.Int64  // monotonic: since when raft refuses because of a transfer; 0 it does not
 	waiting sync.WaitGroup
 
 	mu struct {
@@ -94,7 +94,7 @@ func (p *proposals) watchTransfer(err error) {
 		p.refused.Store(0)
 		return
 	}
-	now := time.Now().UnixNano()
+	now := monotonic()
 	if since := p.refused.Load(); since == 0 {
 		p.refused.CompareAndSwap(0, now)
 	} else if time.Duration(now-since) > p.stuck {

@@ -59,6 +59,7 @@ type Config struct {
 
 	DisableNudge  bool                    // tests: leave followers to learn of commits from raft alone
 	wrapLog       func(logInner) logInner // tests: a log that fails or hangs
+	noOffer       bool                    // tests: a leader whose disk hangs offers leadership to nobody
 	trailingBytes int64                   // tests: log bytes kept behind a snapshot
 	Logger        *slog.Logger
 	Metrics       Metrics

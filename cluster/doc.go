@@ -8,17 +8,18 @@
 //	Config     what Open needs; the callbacks in it are the only way up
 //	logStore   the stack raft writes to: clock, fatal switch, byte-bounded cache, WAL or bbolt
 //	transport  hashicorp's NetworkTransport with four corrections and Nudge
+//	sentry     what raft does not notice while it waits: a hung disk, a log it has lost track of
 //	peerMux    the one listening port: 'R' connections go to raft, 'P' connections to the peer protocol
 //	disk.go    every step that makes something durable; with the build tag "faults", faultdisk.go instead
 //	link       one outgoing connection of the peer protocol, dialled on demand
 //
 // Goroutines and who waits for them. raft's own end with raft.Shutdown. peerMux owns the accept loop and
 // one reader and one writer per accepted 'P' connection; link owns one goroutine that dials, reads and
-// restarts, and one writer; Node owns the snapshot controller, the leader watcher and one waiter per Apply.
-// Node.Close waits for all of them. The transport owns at most one nudge and one
-// head start per peer.
+// restarts, and one writer; Node owns the snapshot controller, the leader watcher, the sentry and one
+// waiter per Apply. Node.Close waits for all of them. The transport owns at most one nudge and one head
+// start per peer.
 //
-// Locks: each of entryCache, byteCounts, peerMux, peerNet, link, frameWriter, transport, replica,
+// Locks: each of entryCache, byteCounts, slowSyncs, peerMux, peerNet, link, frameWriter, transport, replica,
 // proposals and changeWatch has its own; each guards memory only and none is held while another is taken,
 // over I/O or over a callback.
 //

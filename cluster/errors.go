@@ -27,6 +27,8 @@ var (
 	ErrShutdown = errors.New("node is shut down")
 	// ErrStoreFailed: an earlier write to the log or to the stable store failed. The node takes nothing more.
 	ErrStoreFailed = errors.New("log store failed earlier")
+	// ErrWedged: raft takes no entries after a snapshot was installed; a restart mends it.
+	ErrWedged = errors.New("raft is stuck after a snapshot was installed; restart this node")
 	// ErrNoHandOver: leadership was not transferred in time.
 	ErrNoHandOver = errors.New("leadership was not handed over")
 )

@@ -34,6 +34,7 @@ type Node struct {
 	proposals *proposals
 	snapshots *snapshotter
 	changes   *changeWatch
+	sentry    *sentry
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -202,7 +203,8 @@ func (n *Node) raftConfig() *raft.Config {
 func (n *Node) start() (err error) {
 	n.peers = newPeerNet(n.mux, n.addrOf, n.cfg)
 	n.peers.handle(kindTerm, answerTerm(n.stable.highestTerm))
-	n.trans = newTransport(n.mux, n.cfg, n.log.runningFor)
+	n.trans = newTransport(n.mux, n.cfg, n.storing)
+	n.trans.lastIndex = func() uint64 { last, _ := n.log.LastIndex(); return last }
 	n.log.starting = n.trans.headStart
 	n.fsm = &countingFSM{BatchingFSM: n.cfg.FSM}
 	n.raft, err = raft.NewRaft(n.raftConfig(), n.fsm, n.log, n.stable, n.snaps, n.trans)
@@ -214,6 +216,8 @@ func (n *Node) start() (err error) {
 	n.changes = watchChanges(n.raft)
 	n.proposals = newProposals(n.raft, n.fatal, n.cfg)
 	n.snapshots = newSnapshotter(n.raft, n.snaps, n.log, n.cfg)
+	n.snapshots.pinned.Store(new(func() (uint64, bool) { return n.trans.pinned(n.Term()) }))
+	n.sentry = startSentry(n)
 	n.mux.start()
 	n.campaignIfAlone()
 	return nil
@@ -276,6 +280,7 @@ func (n *Node) close(ctx context.Context) error {
 	n.proposals.drain(brief.Done())
 	cancel()
 	close(n.snapshots.stop)
+	n.sentry.close()
 	n.fatal.quiet.Store(true)
 	shutdown := n.raft.Shutdown()
 	err := n.mux.hangUp()

@@ -43,6 +43,7 @@ type replica struct {
 		busy       bool       // a nudge is in flight
 		early      *headStart // the newest one that raft has not claimed
 		flying     bool       // one is in flight
+		install    install    // install.go
 	}
 }
 
@@ -80,6 +81,7 @@ func (p *replica) answered(a *raft.AppendEntriesRequest, r *raft.AppendEntriesRe
 	}
 	if index, term := endOf(a); index > p.mu.matchIndex {
 		p.mu.matchIndex, p.mu.matchTerm = index, term
+		p.reachedLocked()
 	}
 	return p.dueLocked() > 0
 }

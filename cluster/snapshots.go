@@ -32,6 +32,7 @@ type snapshotter struct {
 	report func(took time.Duration, err error)
 	demand chan chan error
 	taken  atomic.Int64
+	pinned atomic.Pointer[func() (index uint64, ok bool)] // what followers need of the log; see install.go
 	stop   chan struct{}
 	done   chan struct{}
 }
@@ -108,7 +109,7 @@ func (s *snapshotter) aim() Index {
 func (s *snapshotter) take() error {
 	start := time.Now()
 	conf := s.raft.ReloadableConfig()
-	conf.TrailingLogs = max(s.log.counts.entriesFor(s.keep), minTrailingEntries)
+	conf.TrailingLogs = s.trailing()
 	if err := s.raft.ReloadConfig(conf); err != nil {
 		return fmt.Errorf("set trailing logs: %w", err)
 	}

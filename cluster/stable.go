@@ -29,6 +29,7 @@ type stableStore struct {
 	path    string
 	fatal   *fatalSwitch
 	highest atomic.Uint64
+	busy    stopwatch // of Set
 }
 
 func openStable(path string, fatal *fatalSwitch) (*stableStore, error) {
@@ -70,6 +71,8 @@ func (s *stableStore) Set(k, v []byte) error {
 		return ErrStoreFailed
 	}
 	sealed := binary.LittleEndian.AppendUint32(v[:len(v):len(v)], crc32.Checksum(v, castagnoli))
+	s.busy.start()
+	defer s.busy.stop()
 	if err := settle(func() error { return s.BoltStore.Set(k, sealed) }); err != nil {
 		return s.fatal.trip(fmt.Errorf("stable store %s: %w", s.path, err))
 	}

@@ -222,7 +222,7 @@ func TestByteCounts(t *testing.T) {
 // work.
 func TestStallGate(t *testing.T) {
 	disks := map[string]*faultyLog{"n1": {}, "n2": {}, "n3": {}}
-	c := newCluster(t, 3, func(c *Config) { c.wrapLog = disks[c.Name].wrap })
+	c := newCluster(t, 3, func(c *Config) { c.wrapLog, c.noOffer = disks[c.Name].wrap, true })
 	old := c.leader()
 	c.nodes[old].put(t, "x")
 	c.converge("x")

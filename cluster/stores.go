@@ -34,6 +34,9 @@ func (f *fatalSwitch) trip(err error) error {
 	return err
 }
 
+// end tells the owner to end the process although the disk is in order: writes go on until then.
+func (f *fatalSwitch) end(err error) { f.once.Do(func() { f.tell(err) }) }
+
 func (f *fatalSwitch) tripped() bool { return f.on.Load() }
 
 // logInner is what the stack stands on: raft-wal, raft-boltdb, or a faulty store in a test.
@@ -51,13 +54,13 @@ type logStore struct {
 	onStored func()
 	starting func([]*raft.Log) // runs before entries are written; must not block
 	observe  func(took time.Duration, entries, bytes int)
-	mono     bool
 
 	sinceSnap  atomic.Int64  // bytes appended since the last snapshot
 	snapAt     atomic.Int64  // wake snapshots when sinceSnap reaches it; <= 0 never
 	snapWanted chan struct{} // one slot
 
-	running atomic.Int64 // Unix nanoseconds at which the running StoreLogs began; 0 when none runs
+	running stopwatch // of StoreLogs
+	slow    slowSyncs
 }
 
 func newLogStore(inner logInner, cfg Config, fatal *fatalSwitch) *logStore {
@@ -67,9 +70,6 @@ func newLogStore(inner logInner, cfg Config, fatal *fatalSwitch) *logStore {
 		snapWanted: make(chan struct{}, 1),
 	}
 	s.snapAt.Store(cfg.SnapshotBytes)
-	if m, ok := inner.(raft.MonotonicLogStore); ok {
-		s.mono = m.IsMonotonic()
-	}
 	return s
 }
 
@@ -148,8 +148,9 @@ func (w *walLog) Close() error {
 func (s *logStore) FirstIndex() (uint64, error) { return s.inner.FirstIndex() }
 func (s *logStore) LastIndex() (uint64, error)  { return s.inner.LastIndex() }
 
-// IsMonotonic forwards what raft asks of the inner store: raft-wal cannot leave gaps.
-func (s *logStore) IsMonotonic() bool { return s.mono }
+// IsMonotonic makes raft remove the whole log when it is given a snapshot. raft-wal needs that, for it cannot
+// leave gaps; and in any store the entries before the snapshot may be others than the leader's (sentry.go).
+func (s *logStore) IsMonotonic() bool { return true }
 
 func (s *logStore) GetLog(index uint64, l *raft.Log) error {
 	if s.cache.get(index, l) {
@@ -170,13 +171,14 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 		return ErrStoreFailed
 	}
 	start := time.Now()
-	s.running.Store(start.UnixNano())
+	s.running.start()
 	s.starting(logs)
 	err := s.inner.StoreLogs(logs)
-	s.running.Store(0)
+	s.running.stop()
 	if err != nil {
 		return s.fatal.trip(fmt.Errorf("store %d log entries: %w", len(logs), err))
 	}
+	s.slow.note(time.Since(start))
 	s.cache.put(logs)
 	bytes := s.counts.add(logs)
 	if at := s.snapAt.Load(); s.sinceSnap.Add(int64(bytes)) >= at && at > 0 {
@@ -232,13 +234,7 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 }
 
 // runningFor returns how long the running StoreLogs has taken, 0 when none runs.
-func (s *logStore) runningFor() time.Duration {
-	since := s.running.Load()
-	if since == 0 {
-		return 0
-	}
-	return time.Since(time.Unix(0, since))
-}
+func (s *logStore) runningFor() time.Duration { return s.running.running() }
 
 func (s *logStore) Close() error { return s.inner.Close() }
 

@@ -24,6 +24,7 @@ type transport struct {
 	*raft.NetworkTransport
 	stallLimit time.Duration
 	storing    func() time.Duration // how long the running StoreLogs has taken
+	lastIndex  func() uint64        // where this node's log ends
 	leader     atomic.Pointer[func(term uint64) (commit uint64, ok bool)]
 	noNudge    bool
 	withheld   atomic.Int64

@@ -150,7 +150,7 @@ func (d *Dispatcher) troubles(st raftfsm.Status) resp.Value {
 			out = append(out, resp.Bulk(text))
 		}
 	}
-	return resp.ArrayOf(out)
+	return resp.ArrayOf(append(out, alarmTexts(d.engine.Alarms())...))
 }
 
 // health is what CLUSTER.HEALTH tells. The cluster can serve iff a leader is known and a majority of the
@@ -161,14 +161,14 @@ type health struct {
 	tolerance int
 }
 
-func (d *Dispatcher) health(members []raftfsm.Member) health {
+func (d *Dispatcher) health(members []raftfsm.Member, alarms []raftfsm.Alarm) health {
 	voters, up := 0, 0
 	for _, m := range members {
 		if m.Learner {
 			continue
 		}
 		voters++
-		if m.Status == raftfsm.MemberStarted {
+		if m.Status == raftfsm.MemberStarted && sick(alarms, m.ID) == "" {
 			up++
 		}
 	}
@@ -182,13 +182,15 @@ func (d *Dispatcher) health(members []raftfsm.Member) health {
 
 func clusterHealth(c *call, _ *session) (resp.Value, error) {
 	members := c.d.engine.Members()
-	h := c.d.health(members)
+	alarms := c.d.engine.Alarms()
+	h := c.d.health(members, alarms)
 	list := make([]resp.Value, len(members))
 	for i, m := range members {
-		up, reason := m.Status == raftfsm.MemberStarted, m.Status
-		if up {
-			reason = ""
+		reason := sick(alarms, m.ID)
+		if m.Status != raftfsm.MemberStarted {
+			reason = m.Status
 		}
+		up := reason == ""
 		list[i] = resp.Map(
 			resp.Bulk("id"), resp.Bulk(m.ID.String()),
 			resp.Bulk("name"), resp.Bulk(m.Name),
@@ -201,6 +203,6 @@ func clusterHealth(c *call, _ *session) (resp.Value, error) {
 		resp.Bulk("leader"), resp.Bulk(h.leader),
 		resp.Bulk("members"), resp.ArrayOf(list),
 		resp.Bulk("failure_tolerance"), resp.Int(int64(h.tolerance)),
-		resp.Bulk("alarms"), resp.Array(),
+		resp.Bulk("alarms"), c.d.alarms(),
 	), nil
 }

@@ -45,6 +45,7 @@ var infoSections = []infoSection{
 	{"Cluster", true, func(w *infoWriter) { w.field("cluster_enabled", 0) }},
 	{"Keyspace", true, infoKeyspace},
 	{"Raft", true, infoRaft},
+	{"Alarms", true, infoAlarms},
 }
 
 // infoWriter gathers the text; the sections read the node through it.

@@ -29,7 +29,7 @@ import (
 //	Publish     = u8 kind (0 channel, 1 sharded channel), bytes channel, bytes payload
 //	Member      = u64 id, bytes name, bytes client address
 //	LeaderStart = u64 member id
-//	the requests about leases: leasecodec.go
+//	the requests about leases: leasecodec.go; Alarm: alarm.go
 //
 //	span    = u8 kind, bytes from, bytes end if kind is SpanRange
 //	compare = u8 target, u8 operator, span, (bytes value if TargetValue, else varint number)

@@ -26,6 +26,7 @@ type Config struct {
 	HistoryBytes     int64         // 256 MiB of superseded records
 	HistoryAge       time.Duration // 1 h
 	DiskReserveBytes int64         // 128 MiB: below that no writes
+	OnFence          func()        // runs when this member begins to serve nothing: see Fenced
 	Clock            func() time.Time
 	Monotonic        func() time.Duration // counts leases; nil: the time since New
 	Logger           *slog.Logger
@@ -86,6 +87,8 @@ type Engine struct {
 	barrier   *barrier
 	compactor *compactor
 	leases    *leaseDesk
+	clock     *clock
+	guard     *guard
 
 	diskFree    atomic.Int64
 	introducing *Submission // of the leadership goroutine
@@ -103,6 +106,8 @@ func New(cfg Config) *Engine {
 		readyCh: make(chan struct{}), stop: make(chan struct{}),
 	}
 	e.openHub()
+	offerFlip(e.machine)
+	e.clock, e.guard = newClock(cfg, &e.machine.clock), newGuard(e)
 	e.diskFree.Store(-1)
 	e.compactor = newCompactor(e)
 	e.leases = newLeaseDesk(e)
@@ -122,6 +127,7 @@ func New(cfg Config) *Engine {
 	e.machine.hooks = hooks{
 		claim: e.claim, newTerm: e.newTerm, advanced: e.barrier.advanced, foreign: e.foreign,
 		compacted: e.compactor.compacted, restored: e.restored,
+		alarmed: e.guard.alarmed,
 	}
 	return e
 }
@@ -160,12 +166,13 @@ func (e *Engine) Start(node *cluster.Node) {
 	node.Handle(kindReadIndex, e.barrier.answer)
 	node.Handle(kindStatus, e.answerStatus)
 	node.Handle(kindLeases, e.leases.receive)
+	node.Handle(kindVitals, e.answerVitals)
 	e.proposer.wg.Add(1)
 	go e.proposer.run()
 	e.barrier.wg.Add(1)
 	go e.barrier.run()
 	for _, loop := range []func(){e.leadership, e.expiry, e.compactor.decide, e.compactor.remove,
-		e.leases.run, e.leases.expire} {
+		e.leases.run, e.leases.expire, e.guard.run} {
 		e.wg.Add(1)
 		go loop()
 	}
@@ -213,6 +220,17 @@ func (e *Engine) Compacted() <-chan struct{} { return e.compactor.done() }
 
 // AcceptsWrites returns nil, or why writes that grow the state are refused now.
 func (e *Engine) AcceptsWrites() error {
+	if err := e.ownSpace(); err != nil {
+		return err
+	}
+	if e.guard.leaderLow.Load() {
+		return ErrLeaderDiskFull
+	}
+	return nil
+}
+
+// ownSpace is what this member alone says.
+func (e *Engine) ownSpace() error {
 	if e.machine.store.StateBytes() > e.cfg.QuotaBytes {
 		return ErrQuota
 	}
@@ -248,5 +266,6 @@ func (e *Engine) restored() {
 	e.machine.hub.Replaced()
 	e.proposer.abandon()
 	e.leases.clock.Stop()
+	e.guard.alarmed()
 	e.compactor.compacted()
 }

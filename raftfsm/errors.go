@@ -24,7 +24,12 @@ var (
 	ErrQuota = errors.New("memory quota reached")
 	// ErrDiskFull: the file system of the data directory has less free space than the reserve.
 	ErrDiskFull = errors.New("disk is nearly full")
+	// ErrLeaderDiskFull: that of the leader, which every write goes to, has.
+	ErrLeaderDiskFull = errors.New("the leader's disk is nearly full")
 )
+
+// ErrCorrupt: this member's state is in doubt; it serves nothing until the alarm is disarmed.
+var ErrCorrupt = errors.New("state differs from the other members'")
 
 // Errors of the formats.
 var (

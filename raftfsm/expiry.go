@@ -68,6 +68,4 @@ func (e *Engine) untilNext() time.Duration {
 
 // Now returns this node's clock, never behind the last stamp applied. It is what reads without a
 // barrier hide expired keys by, and what a leader stamps.
-func (e *Engine) Now() mvcc.UnixMilli {
-	return max(mvcc.UnixMilli(e.cfg.Clock().UnixMilli()), mvcc.UnixMilli(e.machine.clock.Load()))
-}
+func (e *Engine) Now() mvcc.UnixMilli { return e.clock.now() }

@@ -44,12 +44,14 @@ type machine struct {
 
 	quiet   atomic.Uint64                  // up to this index messages were published before this start
 	members atomic.Pointer[[]memberRecord] // by id; replaced, never changed
-	term    cluster.Term                   // of the last entry
-	txn     mvcc.Txn                       // scratch
-	ahead   lookahead                      // scratch
-	turns   []locks.Change                 // of the entry: whose places in a queue have changed
-	expired []mvcc.ExpireKey               // scratch
-	told    applied                        // scratch
+	alarms  atomic.Pointer[[]Alarm]        // by kind and member; replaced, never changed
+	trail   trail
+	term    cluster.Term     // of the last entry
+	txn     mvcc.Txn         // scratch
+	ahead   lookahead        // scratch
+	turns   []locks.Change   // of the entry: whose places in a queue have changed
+	expired []mvcc.ExpireKey // scratch
+	told    applied          // scratch
 }
 
 // hooks are how the machine reaches the parts that wait for it. They run on its goroutine and must not block.
@@ -60,6 +62,7 @@ type hooks struct {
 	foreign   func(origin uint64, index uint64) // another node's batch was applied
 	compacted func()                            // there will be garbage once the entry is applied
 	restored  func()                            // the whole state was replaced
+	alarmed   func()                            // replicated alarms were raised or disarmed
 
 }
 
@@ -70,6 +73,7 @@ func newMachine(stats *Stats) *machine {
 	}
 	m.store.Attach(m.leases, m.book)
 	m.members.Store(&[]memberRecord{})
+	m.alarms.Store(&[]Alarm{})
 	m.quiet.Store(math.MaxUint64)
 	return m
 }
@@ -120,6 +124,7 @@ func (m *machine) apply(l *raft.Log) {
 	}
 	m.observe(events)
 	m.tell(l.Index, events)
+	m.mark(l.Index)
 	m.applied.Store(l.Index)
 	m.announce(l, h, own)
 	m.wakeTurns()
@@ -149,6 +154,10 @@ func (m *machine) request(b *mvcc.Batch, kind RequestKind, body *reader, res *mv
 		m.publish(b, body, res)
 	case ReqMember:
 		m.setMember(body.member().clone())
+	case ReqAlarm:
+		if a := body.alarm(); body.err == nil {
+			m.changeAlarms(b, a, res)
+		}
 	case ReqLeaderStart:
 		body.u64()
 	default:
@@ -225,6 +234,7 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 	pin := m.store.Pin()
 	return &snapshot{
 		pin: pin, header: m.snapshotHeader(pin), members: *m.members.Load(), leases: m.leases.Capture(),
+		alarms: *m.alarms.Load(),
 	}, nil
 }
 
@@ -247,6 +257,8 @@ func (m *machine) Restore(in io.ReadCloser) error {
 	m.deadlines.Replace(deadlines)
 	m.replaceLeases(fresh)
 	m.members.Store(&fresh.members)
+	m.alarms.Store(&fresh.alarms)
+	m.trail.forget()
 	m.term = fresh.header.Term
 	m.applied.Store(uint64(fresh.header.Applied))
 	m.clock.Store(max(m.clock.Load(), int64(fresh.header.Clock)))

@@ -35,7 +35,7 @@ func newUnclosed() *lone {
 	l.hooks = hooks{
 		claim:   func(Header) *batch { b := l.own; l.own = nil; return b },
 		newTerm: func(cluster.Term) {}, advanced: func(cluster.Index) {}, foreign: func(uint64, uint64) {},
-		compacted: func() {}, restored: func() {},
+		compacted: func() {}, restored: func() {}, alarmed: func() {},
 	}
 	return l
 }

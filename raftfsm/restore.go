@@ -20,6 +20,7 @@ type state struct {
 	header  SnapshotHeader
 	members []memberRecord
 	leases  lease.State
+	alarms  []Alarm
 	store   *mvcc.Store
 }
 
@@ -137,6 +138,17 @@ func (r *blockReader) start(st *state) {
 	if version > withoutLeases {
 		r.parse('L', func(p *reader) { st.leases = p.leases() })
 	}
+	if version > withoutAlarms && r.peek() == 'A' {
+		r.parse('A', func(p *reader) { st.alarms = p.alarms() })
+	}
+}
+
+// peek returns the kind of the next block; 0 where none can be read.
+func (r *blockReader) peek() byte {
+	if head, err := r.in.Peek(9); r.err == nil && err == nil {
+		return head[8]
+	}
+	return 0
 }
 
 func (r *blockReader) parse(kind byte, body func(*reader)) {

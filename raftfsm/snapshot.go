@@ -17,7 +17,7 @@ import (
 	"github.com/redkeep/redkeep/mvcc"
 )
 
-// The snapshot format, version 2: one file for raft's snapshots, backups and streams. Integers are
+// The snapshot format, version 3: one file for raft's snapshots, backups and streams. Integers are
 // big-endian; uvarint and bytes are those of the log format.
 //
 //	file   = "REDKEEP\x00", u16 version, block…
@@ -28,6 +28,7 @@ import (
 //	  'M'  once, second: uvarint n, member × n (as in the log)
 //	  'L'  once, third, not in version 1: uvarint grants ever, uvarint lease time, uvarint n,
 //	                     (ref, uvarint ttl ms, u8 full, uvarint deadline in lease time) × n
+//	  'A'  at most once, next, not before version 3, only if an alarm is up: uvarint n, alarm × n (alarm.go)
 //	  'R'  any number:   (uvarint mod minus the previous record's in this block, uvarint sub,
 //	                     bytes encoded record) … in revision order
 //	  'F'  once, last:   u64 records, 32 bytes SHA-256 of everything before this block
@@ -36,15 +37,17 @@ import (
 // is pinned. So the capture is a few numbers, and writing walks the history in short chunks beside
 // new writes. The index is not written: it follows from the records.
 //
-// Version 1 had no leases and no marks in records (mvcc/queues.go); it is still read.
+// Version 1 had no leases and no marks in records (mvcc/queues.go), version 2 no alarms; both are still read.
+// A block that is not always there comes between 'L' and 'R' and is known by its first byte.
 //
 // Every byte is covered by a block checksum, which names the offset of what is wrong, and all of them
 // by the SHA-256. Rejected: compressing by default, which costs more time than the disk here.
 // Drawback: a pinned compaction lets history grow while a snapshot is written.
 const (
 	snapshotMagic   = "REDKEEP\x00"
-	snapshotVersion = 2
+	snapshotVersion = 3
 	withoutLeases   = 1         // the last version that has no block of leases
+	withoutAlarms   = 2         // the last version that has none of alarms
 	blockBytes      = 256 << 10 // payload of a record block, about
 	maxBlockBytes   = 600 << 20 // one record of the largest value fits
 	headerFields    = 9
@@ -84,6 +87,7 @@ type snapshot struct {
 	header  SnapshotHeader
 	members []memberRecord
 	leases  lease.State
+	alarms  []Alarm
 }
 
 // Persist implements raft.FSMSnapshot.
@@ -107,6 +111,9 @@ func (s *snapshot) write(out io.Writer) error {
 	}
 	w.block(members)
 	w.block(appendLeases([]byte{'L'}, s.leases))
+	if len(s.alarms) > 0 {
+		w.block(appendAlarms([]byte{'A'}, s.alarms))
+	}
 	s.records(w)
 	return w.finish(s.header.Records)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/raftfsm"
 )
 
 // Faults on demand, in binaries built with the tag "faults" alone. A test connects to the unix socket that
@@ -27,6 +28,7 @@ import (
 //	disk fail-sync     every sync fails
 //	disk slow 50ms     every sync takes so much longer
 //	disk heal          the disk is well again
+//	flip key           one bit of a key's value is another in this node's state, behind the log's back
 //	clock +5s, -5s, 0  the wall clock is off by so much
 //	power-loss [torn]  what was not synced is gone, and the process with it; torn leaves half a write
 //
@@ -136,6 +138,8 @@ func obey(line string, answer io.Writer) error {
 		return obeyDisk(words[1:])
 	case len(words) == 2 && words[0] == "clock":
 		return obeyClock(words[1])
+	case len(words) == 2 && words[0] == "flip":
+		return raftfsm.Flip(words[1])
 	case line == "power-loss", line == "power-loss torn":
 		cluster.Disk.PowerLoss(len(words) == 2)
 		io.WriteString(answer, "ok\n")

@@ -49,7 +49,8 @@ func (p *prober) liveChecks() []check {
 }
 
 func (p *prober) readyChecks() []check {
-	return []check{{"leader", p.leader}, {"applied", p.applied}, {"disk", p.disk}, {"quorum", p.quorum}}
+	return []check{{"leader", p.leader}, {"applied", p.applied}, {"disk", p.disk}, {"hung_disk", p.hungDisk},
+		{"data_corruption", p.corruption}, {"quorum", p.quorum}}
 }
 
 // applying fails when committed entries wait and none has been applied for applyStall.
@@ -92,6 +93,20 @@ func (p *prober) disk(context.Context) error {
 	}
 	return nil
 }
+
+// hungDisk asks about this member alone.
+func (p *prober) hungDisk(context.Context) error {
+	self := p.engine.Status().MemberID
+	for _, a := range p.engine.Alarms() {
+		if a.Kind == raftfsm.AlarmHungDisk && a.Member == self {
+			return errors.New(a.Detail)
+		}
+	}
+	return nil
+}
+
+// corruption fails while this node serves nothing because its state differs from the other members'.
+func (p *prober) corruption(context.Context) error { return p.engine.Fenced() }
 
 // quorum makes the round that every linearizable read makes.
 func (p *prober) quorum(ctx context.Context) error {

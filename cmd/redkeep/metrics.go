@@ -80,6 +80,7 @@ type moment struct {
 	hub     *pubsub.Stats
 	node    cluster.Stats
 	clients resp.Stats
+	guards  guardReadings
 }
 
 // reading is one metric that is read from a moment.
@@ -128,6 +129,18 @@ var readings = []reading{
 		func(m *moment) float64 { return float64(m.node.Snapshots) }},
 	{"redkeep_snapshots_installed_total", "Snapshots received from a leader by this process.", counter,
 		func(m *moment) float64 { return float64(m.node.SnapshotsInstalled) }},
+	{"redkeep_fenced", "1 iff this node serves nothing because its state is in doubt.", gauge,
+		func(m *moment) float64 { return number(m.guards.fenced) }},
+	{"redkeep_state_compared_index", "Log index at which another member was last found to have this leader's " +
+		"state.", gauge, func(m *moment) float64 { return float64(m.guards.agreed) }},
+	{"redkeep_state_differences_total", "Comparisons of this leader that found another state.", counter,
+		func(m *moment) float64 { return float64(m.guards.differing) }},
+	{"redkeep_clock_jumps_total", "Jumps of this node's wall clock.", counter,
+		func(m *moment) float64 { return float64(m.guards.jumps) }},
+	{"redkeep_heartbeats_withheld_total", "Heartbeats not sent because the disk hung.", counter,
+		func(m *moment) float64 { return float64(m.node.HeartbeatsWithheld) }},
+	{"redkeep_log_write_running_seconds", "How long the write to the log that is under way has taken.", gauge,
+		func(m *moment) float64 { return m.node.StoreRunningFor.Seconds() }},
 	{"redkeep_disk_free_bytes", "Free bytes on the file system of the data directory; -1 if unknown.", gauge,
 		func(m *moment) float64 { return float64(m.status.DiskFree) }},
 
@@ -193,6 +206,8 @@ var (
 		"Time from the arrival of a command to its reply.", []string{"command"}, nil)
 	errorsDesc = prometheus.NewDesc("redkeep_errors_total", "Error replies by their first word.",
 		[]string{"prefix"}, nil)
+	alarmDesc = prometheus.NewDesc("redkeep_alarm", "1 iff the alarm is up for the member.",
+		[]string{"alarm", "member"}, nil)
 	limitDesc = prometheus.NewDesc("redkeep_limit", "Configured limits.", []string{"name"}, nil)
 )
 
@@ -214,6 +229,7 @@ func (c *partsCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- commandTimeDesc
 	out <- errorsDesc
 	out <- limitDesc
+	out <- alarmDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -221,6 +237,9 @@ func (c *partsCollector) Collect(out chan<- prometheus.Metric) {
 	m := c.look()
 	for i, r := range readings {
 		out <- prometheus.MustNewConstMetric(c.descs[i], r.kind, r.value(&m))
+	}
+	for _, a := range m.guards.alarms {
+		out <- prometheus.MustNewConstMetric(alarmDesc, gauge, 1, a.Kind.String(), a.Member.String())
 	}
 	for name, v := range c.limits {
 		out <- prometheus.MustNewConstMetric(limitDesc, gauge, v, name)

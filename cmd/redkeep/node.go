@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redkeep/redkeep/cluster"
@@ -36,6 +37,7 @@ type node struct {
 	httpPort            net.Listener // nil without --http-addr
 	trust               trust
 	server              *resp.Server
+	serverRef           atomic.Pointer[resp.Server] // the same, for the engine's goroutines
 	dispatcher          *commands.Dispatcher
 	engine              *raftfsm.Engine
 	raft                *cluster.Node
@@ -115,6 +117,7 @@ func (n *node) openEngine() error {
 		RequestTimeout: s.requestTimeout, MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes,
 		HistoryBytes: s.historyBytes, HistoryAge: s.historyAge, DiskReserveBytes: n.diskReserve(),
 		ClientAddr: s.advertiseClient, Name: s.name, Logger: n.log, Clock: wallClock,
+		OnFence: n.cutClients,
 	})
 	n.meter.watch(engine.Stats())
 	raft, err := cluster.Open(cluster.Config{
@@ -141,6 +144,14 @@ func (n *node) diskReserve() int64 {
 		return math.MinInt64
 	}
 	return n.settings.diskReserveBytes
+}
+
+// cutClients ends all connections of clients when this node's state is in doubt: they are to go elsewhere,
+// and what watches is not to be told more.
+func (n *node) cutClients() {
+	if server := n.serverRef.Load(); server != nil {
+		server.Conns(func(c *resp.Conn) bool { c.Kill(); return true })
+	}
 }
 
 // fail reports a failed disk. It is called once at most, and never blocks.
@@ -171,6 +182,7 @@ func (n *node) serveClients() error {
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),
 		Logger: n.log,
 	})
+	n.serverRef.Store(n.server)
 	n.dispatcher.Attach(n.server)
 	n.trust.server.Store(n.server)
 	n.serveClientPort("listening for clients", n.clientPort, n.server.Serve)
@@ -223,7 +235,7 @@ func (n *node) serveHTTP() error {
 func (n *node) look() moment {
 	return moment{
 		status: n.engine.Status(), engine: n.engine.Stats(), hub: n.engine.Hub().Stats(),
-		node: n.raft.Stats(), clients: n.server.Stats(),
+		node: n.raft.Stats(), clients: n.server.Stats(), guards: readGuards(n.engine),
 	}
 }
 

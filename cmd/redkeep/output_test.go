@@ -57,6 +57,8 @@ var cannedReplies = map[string]resp.Value{
 		changeValue("delete", "", 9), changeValue("put", "bar", 7)),
 	"KV.HISTORY foo LIMIT 1": resp.Array(changeValue("put", "bar", 7)),
 	"MEMBER.LIST":            resp.Array(memberValue(1), memberValue(2)),
+	"ALARM.LIST":             resp.Array(alarmValue(2, "CORRUPT", 1), alarmValue(3, "HUNGDISK", 0)),
+	"ALARM.DISARM":           resp.Int(1),
 }
 
 const walkthroughTxn = "KV.TXN 1 value user1 = bad 2 2 KV.RANGE user1 3 KV.PUT user1 good " +
@@ -66,6 +68,12 @@ const everythingTxn = "KV.TXN 4 mod a b > 1 version \x00 != 2 create k < 3 lease
 	"4 11 KV.RANGE k PREFIX AT 3 LIMIT 2 KEYSONLY DESC SORT mod " +
 	"6 KV.PUT k 1 v \"2\" LEASE 00000000000000ab PREV " +
 	"5 KV.PUT k  IGNOREVALUE IGNORELEASE 5 KV.DEL a TO z PREV 0"
+
+func alarmValue(member int, alarm string, sticky int64) resp.Value {
+	return resp.Map(resp.Bulk("member"), resp.Bulk(fmt.Sprintf("%016x", member)), resp.Bulk("name"),
+		resp.Bulk(fmt.Sprint("n", member)), resp.Bulk("alarm"), resp.Bulk(alarm), resp.Bulk("since"),
+		resp.Int(1_700_000_000_000), resp.Bulk("detail"), resp.Bulk("why"), resp.Bulk("sticky"), resp.Int(sticky))
+}
 
 func txnValue(succeeded int64, responses ...resp.Value) resp.Value {
 	return resp.Map(resp.Bulk("succeeded"), resp.Int(succeeded), resp.Bulk("revision"), resp.Int(8),

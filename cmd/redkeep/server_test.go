@@ -139,7 +139,7 @@ func TestServerServesAndStops(t *testing.T) {
 	if stdout, stderr, code := do(nil, "", "--endpoints", client, "put", "foo", "Hello World!"); code != exitOK {
 		t.Fatalf("put: exit %d, %q %q", code, stdout, stderr)
 	}
-	if code, body := get(t, "http://"+web+"/readyz?verbose"); code != 200 || strings.Count(body, "[+]") != 4 {
+	if code, body := get(t, "http://"+web+"/readyz?verbose"); code != 200 || strings.Count(body, "[+]") != 6 {
 		t.Errorf("readyz: %d %q", code, body)
 	}
 	if code, body := get(t, "http://"+web+"/livez"); code != 200 || body != "ok\n" {

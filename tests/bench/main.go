@@ -89,6 +89,11 @@ func run(c config) error {
 			return err
 		}
 	}
+	if strings.Contains(failoverName, c.only) {
+		if err := measureFailover(c, procs, t); err != nil {
+			return err
+		}
+	}
 	if c.only == "" {
 		if err := measureSingle(c, procs, t); err != nil {
 			return err

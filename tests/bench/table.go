@@ -18,9 +18,10 @@ type table struct {
 	restart     map[string]time.Duration
 	stalls      map[string]map[string]time.Duration
 	walkP99     time.Duration
-	delivery    map[string]time.Duration // of events to watchers, median
-	stopped     float64                  // SET rate beside watchers that do not read, over that without
-	overTLS     float64                  // SET rate with TLS over that without
+	delivery    map[string]time.Duration            // of events to watchers, median
+	failover    map[string]map[string]interruptions // way, system
+	stopped     float64                             // SET rate beside watchers that do not read, over that without
+	overTLS     float64                             // SET rate with TLS over that without
 	took        time.Duration
 }
 
@@ -28,7 +29,7 @@ func newTable() *table {
 	return &table{
 		rates: map[string]map[string]float64{}, memory: map[string]int64{}, memoryAfter: map[string]int64{},
 		restart: map[string]time.Duration{}, stalls: map[string]map[string]time.Duration{},
-		delivery: map[string]time.Duration{},
+		delivery: map[string]time.Duration{}, failover: map[string]map[string]interruptions{},
 	}
 }
 
@@ -118,6 +119,7 @@ func (t *table) verdicts() []verdict {
 				worst.Round(100*time.Microsecond))
 		}
 	}
+	t.failoverVerdicts(add)
 	return out
 }
 
@@ -148,6 +150,7 @@ func (t *table) markdown() string {
 			orDash(row["redis"] > 0, "%.2f ×", row["redkeep"]/row["redis"]))
 	}
 	t.writeSingle(&b)
+	t.writeFailover(&b)
 	b.WriteString("\nThresholds:\n\n")
 	for _, v := range t.verdicts() {
 		fmt.Fprintf(&b, "- %s: %s\n", map[bool]string{true: "met", false: "**missed**"}[v.met], v.text)

@@ -34,6 +34,8 @@ var ctlRuns = []struct{ args, stdin string }{
 	{"txn", "\nput a 1\nput a 2\n\n\n"}, {"txn", "\nput a 1\ndel a\n\n\n"}, {"txn", "\ndel a\ndel a\n\n\n"},
 	{"txn", "\ndel a b\nput b 1\n\n\n"}, {"txn", "foo(\"a\") = \"b\"\n\n\n\n"},
 	{"txn", "value(a) = \"b\"\n\n\n\n"}, {"txn", "ver(\"a\") = \"b\"\n\n\n\n"}, {"txn", "\nnope a b\n\n\n"},
+	{"alarm list", ""}, {"alarm disarm", ""}, // with -w json etcd leaves the header out
+	{"alarm list x", ""}, {"alarm disarm x", ""},
 	{"txn more", ""}, {"txn -w table", "\n\n\n"},
 	{"put k1 v1", ""}, {"put k2 v2", ""}, {"put k3 v3", ""}, {"put k2 again", ""},
 	{"get k --prefix", ""}, {"get k1 k3", ""}, {"get k2 --from-key --limit 1", ""},

@@ -1,0 +1,176 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// gatedFSM restores snapshots only while its gate is open.
+type gatedFSM struct {
+	raft.BatchingFSM
+	gate    chan struct{}
+	waiting atomic.Bool
+}
+
+func (f *gatedFSM) Restore(r io.ReadCloser) error {
+	f.waiting.Store(true)
+	<-f.gate
+	return f.BatchingFSM.Restore(r)
+}
+
+// behind writes more than the log of the leader keeps while a follower is down.
+func (c *testCluster) behind(lead int, entries int) {
+	c.t.Helper()
+	for i := range entries {
+		c.nodes[lead].put(c.t, fmt.Sprintf("%01000d", i))
+	}
+	if err := c.nodes[lead].Snapshot(context.Background()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// While a follower loads a snapshot, the leader takes another one and would remove what that follower needs
+// next.
+func TestTheLogIsKeptForAFollowerThatLoadsASnapshot(t *testing.T) {
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			slow := &gatedFSM{gate: make(chan struct{})}
+			gated := ""
+			c := newCluster(t, 3, func(c *Config) {
+				c.LogStore, c.trailingBytes, c.SegmentBytes = store, 1, 64<<10
+				if c.Name == gated {
+					slow.BatchingFSM, c.FSM = c.FSM, slow
+				}
+			})
+			lead := c.leader()
+			late := (lead + 1) % 3
+			gated = c.initial[late].Name
+			c.nodes[lead].put(t, "first")
+			c.converge("first")
+			c.stop(late)
+			c.behind(lead, 300)
+			c.start(late)
+			eventually(t, "the snapshot is being loaded", slow.waiting.Load)
+			snapshot := c.nodes[lead].LastSnapshot().Index
+			c.behind(lead, 300)
+			if first := c.nodes[lead].Stats().FirstIndex; first > snapshot+1 {
+				t.Errorf("the log begins at %d, the follower needs what is behind %d", first, snapshot)
+			}
+			close(slow.gate)
+			c.nodes[c.leader()].put(t, "last")
+			c.converge("last")
+			if got := c.nodes[late].Stats().SnapshotsInstalled; got != 1 {
+				t.Errorf("%d snapshots installed", got)
+			}
+			eventually(t, "nothing is kept any more", func() bool {
+				_, kept := c.nodes[lead].trans.pinned(c.nodes[lead].Term())
+				return !kept
+			})
+		})
+	}
+}
+
+// A former leader comes back with a tail that nobody else has and that reaches beyond the snapshot it is
+// given: raft alone would be sent that snapshot for ever (hashicorp/raft issue 697).
+func TestATailBeyondTheSnapshotEndsTheProcessOnce(t *testing.T) {
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			fatal := make(chan error, 3)
+			c := newCluster(t, 3, func(c *Config) {
+				c.LogStore, c.trailingBytes, c.SegmentBytes = store, 1, 64<<10
+				c.OnFatal = func(err error) { fatal <- err }
+			})
+			old := c.leader()
+			c.nodes[old].put(t, "first")
+			c.converge("first")
+			for i := range c.nodes {
+				if i != old {
+					c.stop(i)
+				}
+			}
+			tail := c.nodes[old].Stats().LastIndex + 250
+			for i := 0; c.nodes[old].IsLeader() && c.nodes[old].Stats().LastIndex < tail; i++ {
+				c.nodes[old].Apply([]byte(fmt.Sprintf("lost %d", i)))
+			}
+			if last := c.nodes[old].Stats().LastIndex; last < tail-20 {
+				t.Skipf("the leader stepped down after %d of 250 entries: this machine is too busy", last+250-tail)
+			}
+			c.stop(old)
+			for i := range c.nodes {
+				if i != old {
+					c.start(i)
+				}
+			}
+			c.behind(c.leader(), 200)
+			c.start(old)
+			select {
+			case err := <-fatal:
+				if !errors.Is(err, ErrWedged) {
+					t.Fatal(err)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatal("the node goes on")
+			}
+			c.stop(old)
+			c.start(old)
+			c.nodes[c.leader()].put(t, "last")
+			c.converge("last")
+		})
+	}
+}
+
+// A leader whose disk hangs offers leadership to another, which takes it long before anybody misses the
+// leader.
+func TestAHungLeaderOffersLeadership(t *testing.T) {
+	disks := map[string]*faultyLog{"n1": {}, "n2": {}, "n3": {}}
+	c := newCluster(t, 3, func(c *Config) { c.wrapLog = disks[c.Name].wrap })
+	old := c.leader()
+	c.nodes[old].put(t, "x")
+	c.converge("x")
+	hang := make(chan struct{})
+	disks[c.initial[old].Name].block.Store(&hang)
+	c.nodes[old].Apply([]byte("hangs"))
+	eventually(t, "another leader", func() bool {
+		return c.nodes[(old+1)%3].IsLeader() || c.nodes[(old+2)%3].IsLeader()
+	})
+	if d := c.nodes[old].Disk(); d.Hung == 0 {
+		t.Error("the disk is not said to hang")
+	}
+	if !strings.Contains(c.nodes[old].out.String(), "leadership is offered") {
+		t.Error("it was missed, it did not offer")
+	}
+	disks[c.initial[old].Name].block.Store(nil)
+	close(hang)
+	eventually(t, "it has stepped down", func() bool { return !c.nodes[old].IsLeader() })
+	if d := c.nodes[old].Disk(); d.Hung != 0 {
+		t.Errorf("after the disk answered: %+v", d)
+	}
+	c.nodes[c.leader()].put(t, "y")
+	c.converge("y")
+}
+
+func TestSlowSyncs(t *testing.T) {
+	var s slowSyncs
+	s.note(SlowSync)
+	s.note(SlowSync - 1)
+	s.note(2 * SlowSync)
+	if n, _ := s.slow(); n != 0 {
+		t.Errorf("%d after two", n)
+	}
+	s.note(SlowSync)
+	if n, worst := s.slow(); n != 3 || worst != 2*SlowSync {
+		t.Errorf("%d, worst %v", n, worst)
+	}
+	s.mu.recent[0].at -= int64(slowWindow)
+	if n, _ := s.slow(); n != 0 {
+		t.Errorf("%d when one is forgotten", n)
+	}
+}
