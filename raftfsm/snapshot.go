@@ -84,6 +84,7 @@ type snapshot struct {
 	header  SnapshotHeader
 	members []memberRecord
 	leases  lease.State
+	sum     hash.Hash // SHA-256 of what write has written
 }
 
 // Persist implements raft.FSMSnapshot.
@@ -99,6 +100,7 @@ func (s *snapshot) Release() { s.pin.Release() }
 
 func (s *snapshot) write(out io.Writer) error {
 	w := newBlockWriter(out)
+	s.sum = w.sum
 	w.raw(binary.BigEndian.AppendUint16([]byte(snapshotMagic), snapshotVersion))
 	w.block(s.header.encode())
 	members := binary.AppendUvarint([]byte{'M'}, uint64(len(s.members)))
