@@ -51,7 +51,7 @@ func Found(f Founding, content func(io.Writer) error) (made Founded, err error) 
 	if err := cfg.validatePeers(); err != nil {
 		return made, err
 	}
-	if err := refuseUsed(f.DataDir); err != nil {
+	if err := Unused(f.DataDir); err != nil {
 		return made, err
 	}
 	d, err := openDataDir(f.DataDir)
@@ -77,8 +77,8 @@ func Found(f Founding, content func(io.Writer) error) (made Founded, err error) 
 	return made, d.saveMeta()
 }
 
-// refuseUsed lets through a directory that does not exist or is empty, as a fresh file system is.
-func refuseUsed(path string) error {
+// Unused returns an error unless a data directory can be founded at path. It lets through a directory that does not exist or is empty, as a fresh file system is.
+func Unused(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%w: %s: %w", ErrDataDirAccess, path, err)

@@ -136,6 +136,9 @@ func (n *Node) openStores() (err error) {
 	if err := n.snaps.checkMeta(); err != nil {
 		return err
 	}
+	if err := checkStable(n.dir.file(stableFile), n.dir.meta.Bootstrapped); err != nil {
+		return err
+	}
 	if n.stable, err = openStable(n.dir.file(stableFile), n.fatal); err != nil {
 		return err
 	}

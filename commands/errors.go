@@ -112,8 +112,8 @@ const (
 	errNotifyClass  = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
 	errWatchRange   = clientError("ERR watcher range is empty")
 	errProgress     = clientError("ERR PROGRESS must be from 100 ms to one day")
-	errBackupName   = clientError("ERR a backup's name has 1 to 128 of the characters a-z A-Z 0-9 . _ -, and does " +
-		"neither begin with a dot nor end in .part; nothing was written")
+	errBackupName   = clientError("ERR a backup's name has 1 to 128 of the characters a-z A-Z 0-9 . _ -, and " +
+		"does neither begin with a dot nor end in .part; nothing was written")
 	errBackupSpace = clientError("ERR not enough free disk for a backup on this node; nothing was written: " +
 		"free some, or ask another node")
 	errBackupEnded  = clientError("ERR the backup was given up: this node is shutting down, or nobody waits for it")
@@ -405,5 +405,5 @@ func errBackup(err error) error {
 }
 
 func errBackupExists(name string) error {
-	return clientError(fmt.Sprintf("ERR there is a backup %s already; nothing was written: choose another name", name))
+	return clientError("ERR there is a backup " + name + " already; nothing was written: choose another name")
 }

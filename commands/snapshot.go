@@ -95,8 +95,10 @@ func validBackupName(name string) bool {
 		return false
 	}
 	for i := range len(name) {
-		b := name[i]
-		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '.' || b == '_' || b == '-') {
+		if b := name[i] | 0x20; b >= 'a' && b <= 'z' {
+			continue
+		}
+		if strings.IndexByte("0123456789._-", name[i]) < 0 {
 			return false
 		}
 	}

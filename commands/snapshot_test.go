@@ -44,11 +44,13 @@ func TestSnapshotSave(t *testing.T) {
 	if err != nil || in.Header.Keys != 500 || in.Header.Revision != 501 {
 		t.Fatalf("%+v, %v", in.Header, err)
 	}
-	want := fmt.Sprintf(`["name" "one" "bytes" %d "revision" 501 "keys" 500 "sha256" "%x"]`, len(raw), sha256.Sum256(raw))
+	want := fmt.Sprintf(`["name" "one" "bytes" %d "revision" 501 "keys" 500 "sha256" "%x"]`, len(raw),
+		sha256.Sum256(raw))
 	if reply != want {
 		t.Errorf("reply %s, want %s", reply, want)
 	}
-	for _, bad := range []string{"one", "../one", "a/b", ".hidden", "x.part", "", strings.Repeat("n", 129), "a b"} {
+	long := strings.Repeat("n", 129)
+	for _, bad := range []string{"one", "../one", "a/b", ".hidden", "x.part", "", long, "a b", "a\x00b"} {
 		if got := c.do("SNAPSHOT.SAVE", bad); !strings.HasPrefix(got, "(ERR ") {
 			t.Errorf("name %q: %s", bad, got)
 		}

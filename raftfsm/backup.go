@@ -15,7 +15,7 @@ import (
 // Backups, and the state that a new cluster starts from.
 //
 // Idea. A backup is a snapshot: the same capture, the same file. Raft's own is taken on the goroutine that
-// applies; a backup is taken from any other, between two batches, which is what machine.applying is for. It costs
+// applies; a backup is taken from any other, between two batches, which is what machine.mu is for. It costs
 // the writes the time of reading a few numbers, and holds compaction up for as long as the file takes to
 // write; so whoever feeds a slow client writes to a file first and feeds the client from that.
 //
@@ -48,8 +48,8 @@ type Capture struct{ s *snapshot }
 // Capture captures what has been applied. The owner calls Release, soon: compaction waits for it. Safe for
 // concurrent use.
 func (e *Engine) Capture() *Capture {
-	e.machine.applying.Lock()
-	defer e.machine.applying.Unlock()
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
 	return &Capture{e.machine.capture()}
 }
 
@@ -153,7 +153,8 @@ func NewReplay() *Replay {
 	m := newMachine(&Stats{})
 	m.hooks = hooks{
 		claim: func(Header) *batch { return nil }, newTerm: func(cluster.Term) {},
-		advanced: func(cluster.Index) {}, foreign: func(uint64, uint64) {}, compacted: func() {}, restored: func() {},
+		advanced: func(cluster.Index) {}, foreign: func(uint64, uint64) {},
+		compacted: func() {}, restored: func() {},
 	}
 	return &Replay{m}
 }

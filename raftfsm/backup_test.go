@@ -19,7 +19,8 @@ func aged(t *testing.T) *lone {
 	l.entry(1000, 7, func(s *Submission) { s.AddLeaseGrant(5, 60_000) })
 	l.entry(1001, 7, func(s *Submission) { s.AddTxn(put("a", "1", mvcc.Expiry{})) })
 	l.entry(1002, 7, func(s *Submission) { s.AddTxn(put("a", "2", mvcc.Expiry{})) })
-	l.entry(1003, 7, func(s *Submission) { s.AddTxn(put("b", "3", mvcc.Expiry{Mode: mvcc.ExpiryIn, MS: 900_000})) })
+	in := mvcc.Expiry{Mode: mvcc.ExpiryIn, MS: 900_000}
+	l.entry(1003, 7, func(s *Submission) { s.AddTxn(put("b", "3", in)) })
 	l.ready.Store(7)
 	l.members.Store(&[]memberRecord{{ID: 9, Name: "old", ClientAddr: "127.0.0.1:1"}})
 	return l

@@ -139,9 +139,9 @@ type outerMachine struct {
 func (m outerMachine) ApplyBatch(logs []*raft.Log) []any {
 	m.proposer.committed(logs)
 	start := time.Now()
-	m.applying.Lock()
+	m.mu.Lock()
 	answers := m.machine.ApplyBatch(logs)
-	m.applying.Unlock()
+	m.mu.Unlock()
 	m.stats.applied(len(logs), time.Since(start))
 	return answers
 }

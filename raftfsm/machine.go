@@ -39,7 +39,7 @@ type machine struct {
 	hooks     hooks
 	stats     *Stats
 
-	applying sync.Mutex // held while the state changes; Capture takes it to see none of that
+	mu struct{ sync.Mutex } // held while the state changes, outside all other locks: see Capture
 
 	applied atomic.Uint64 // index of the last entry that is visible in the store
 	clock   atomic.Int64  // the largest stamp applied
@@ -240,8 +240,8 @@ func (m *machine) Restore(in io.ReadCloser) error {
 }
 
 func (m *machine) replace(fresh *state, deadlines *lease.Deadlines) {
-	m.applying.Lock()
-	defer m.applying.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.store.Replace(fresh.store)
 	m.deadlines.Replace(deadlines)
 	m.replaceLeases(fresh)
