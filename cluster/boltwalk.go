@@ -13,17 +13,18 @@ import (
 
 // Reading a bbolt file without bbolt, to find what bbolt would not.
 //
-// bbolt has a checksum over its two meta pages and none elsewhere. Our values carry their own (stable.go), but a
-// flipped byte in a key, or in the name of a bucket, makes a term or a vote disappear, and raft would take that
-// for a member that never voted. In a log, a page that counts one element less hides an entry. So the whole tree
-// of stable.db, and of the log where bbolt holds it, is walked here, each page compared with what bbolt must have written there: every field of headers and elements follows from the keys and values,
+// bbolt has a checksum over its two meta pages and none elsewhere. Our values carry their own (stable.go),
+// but a flipped byte in a key, or in the name of a bucket, makes a term or a vote disappear, and raft would
+// take that for a member that never voted. In a log, a page that counts one element less hides an entry. So
+// the whole tree of stable.db, and of the log where bbolt holds it, is walked here, each page compared with
+// what bbolt must have written there: every field of headers and elements follows from the keys and values,
 // and keys and values are known or have a checksum.
 //
 // Not covered: bytes that hold nothing, which are free pages and the rest of a page behind its last value.
 //
-// All numbers are little-endian. Page: id 8, flags 2, count 2, overflow 4. Leaf element: flags 4, position 4, key
-// size 4, value size 4; branch element: position 4, key size 4, page 8; positions count from the element. The
-// value of a bucket: root page 8 (0: the page follows inline), sequence 8.
+// All numbers are little-endian. Page: id 8, flags 2, count 2, overflow 4. Leaf element: flags 4, position
+// 4, key size 4, value size 4; branch element: position 4, key size 4, page 8; positions count from the
+// element. The value of a bucket: root page 8 (0: the page follows inline), sequence 8.
 const (
 	pageHeader   = 16
 	pageElement  = 16
@@ -52,8 +53,8 @@ type boltWalk struct {
 
 var errBoltPage = errors.New("a page is not as it was written")
 
-// checkStable reads every term and vote in a stable store, and everything that leads to them. A file that does
-// not exist yet is right unless bootstrapped.
+// checkStable reads every term and vote in a stable store, and everything that leads to them. A file that
+// does not exist yet is right unless bootstrapped.
 func checkStable(path string, bootstrapped bool) error {
 	found := map[string]bool{}
 	empty, err := walkBolt(path, func(bucket string, key, value []byte) error {
@@ -77,8 +78,8 @@ func checkStable(path string, bootstrapped bool) error {
 	return nil
 }
 
-// checkBoltPages verifies the tree of a log store; the entries in it have checksums. Without this, a page that
-// says it has fewer elements than it has would shorten the log in silence.
+// checkBoltPages verifies the tree of a log store; the entries in it have checksums. Without this, a page
+// that says it has fewer elements than it has would shorten the log in silence.
 func checkBoltPages(path string) error {
 	_, err := walkBolt(path, func(bucket string, key, _ []byte) error {
 		if bucket != "logs" || len(key) != 8 {
@@ -255,8 +256,8 @@ func leafElements(p []byte, each func(flags uint32, key, value []byte) error) er
 	return nil
 }
 
-// freelist wants every page to be either in the tree or free, and none both: a page that is used but listed as
-// free would be written over.
+// freelist wants every page to be either in the tree or free, and none both: a page that is used but listed
+// as free would be written over.
 func (w *boltWalk) freelist(id uint64) error {
 	if id == noFreelist {
 		return nil

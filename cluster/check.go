@@ -15,9 +15,9 @@ import (
 
 // Checking a data directory that no node uses: every byte that means something, with the file it is in.
 //
-// A start verifies what it is going to use. This verifies the rest too: the older snapshot, backups, the spare
-// segment, the list of free pages. It changes nothing, and it repairs nothing: which of the ways on is right
-// (replacing the member, recovering, restoring) depends on whether others still have the data.
+// A start verifies what it is going to use. This verifies the rest too: the older snapshot, backups, the
+// spare segment, the list of free pages. It changes nothing, and it repairs nothing: which of the ways on
+// is right (replacing the member, recovering, restoring) depends on whether others still have the data.
 
 // Finding is what was found in one file.
 type Finding struct {
@@ -198,7 +198,8 @@ func (c *checkUp) log() {
 		note = fmt.Sprintf("entries %d to %d", first, last)
 	}
 	if c.torn > 0 {
-		note += fmt.Sprintf("; %d bytes behind them are of a write %s, which the next start drops", c.torn, tornNote)
+		note += fmt.Sprintf("; %d bytes behind them are of a write %s, which the next start drops", c.torn,
+			tornNote)
 	}
 	c.add(name, note, err)
 }

@@ -47,7 +47,7 @@ type Founded struct {
 
 // Found makes a data directory whose state is what content writes. When it fails it leaves nothing behind.
 func Found(f Founding, content func(io.Writer) error) (made Founded, err error) {
-	cfg := Config{Name: f.Name, DataDir: f.DataDir, LogStore: f.LogStore, InitialCluster: f.Initial}.withDefaults()
+	cfg := Config{Name: f.Name, LogStore: f.LogStore, InitialCluster: f.Initial}.withDefaults()
 	if err := cfg.validatePeers(); err != nil {
 		return made, err
 	}
@@ -77,7 +77,8 @@ func Found(f Founding, content func(io.Writer) error) (made Founded, err error) 
 	return made, d.saveMeta()
 }
 
-// Unused returns an error unless a data directory can be founded at path. It lets through a directory that does not exist or is empty, as a fresh file system is.
+// Unused returns an error unless a data directory can be founded at path. It lets through a directory that
+// does not exist or is empty, as a fresh file system is.
 func Unused(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -110,7 +111,8 @@ func (d *dataDir) foundState(content func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	files, err := raft.NewFileSnapshotStoreWithLogger(d.path, 2, newRaftLogger(slog.New(slog.DiscardHandler), ""))
+	quiet := newRaftLogger(slog.New(slog.DiscardHandler), "snapshot")
+	files, err := raft.NewFileSnapshotStoreWithLogger(d.path, 2, quiet)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDataDirAccess, err)
 	}

@@ -164,7 +164,8 @@ func votesOf(t *testing.T, dir string) string {
 	return fmt.Sprint(term, voted, string(whom), errors.Join(err1, err2, err3))
 }
 
-// What a recovery takes is all that the member had, and the directory that it leaves is one of a new cluster.
+// What a recovery takes is all that the member had, and the directory that it leaves is one of a new
+// cluster.
 func TestRecover(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {

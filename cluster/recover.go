@@ -15,10 +15,10 @@ import (
 
 // Recovery: the majority is lost for good, and one survivor becomes a cluster of its own.
 //
-// Idea. What the survivor has, its newest snapshot and every entry behind it, becomes the first snapshot of a
-// new cluster (founding.go). Entries at the end of its log may not have been committed; nobody was told that they
-// were not, so taking them is right. What only the lost members had is gone, and who acknowledged it cannot be
-// known here: that is for the operator to accept.
+// Idea. What the survivor has, its newest snapshot and every entry behind it, becomes the first snapshot of
+// a new cluster (founding.go). Entries at the end of its log may not have been committed; nobody was told
+// that they were not, so taking them is right. What only the lost members had is gone, and who acknowledged
+// it cannot be known here: that is for the operator to accept.
 //
 // Invariants.
 //  1. Nothing that was there is changed or removed. The old files move, by renaming, into a folder
@@ -26,11 +26,11 @@ import (
 //  2. The directory is at every moment a whole old one, a whole new one, or one without meta.json, which no
 //     node starts with and which the next recovery brings to its end.
 //  3. The cluster id is new and random: the lost members, should they come back, are strangers.
-//  4. Without Salvage a damaged or missing entry or snapshot refuses all of it. With it, what stands before the
-//     damage is taken, and the report says what is not.
+//  4. Without salvage a damaged or missing entry or snapshot refuses all of it. With it, what stands
+//     before the damage is taken, and the report says what is not.
 //
-// Rejected: raft.RecoverCluster, which rewrites the directory in place, keeps ids, and falls back to an older
-// snapshot without a word. Drawback: the disk has to hold the state once more.
+// Rejected: raft.RecoverCluster, which rewrites the directory in place, keeps ids, and falls back to an
+// older snapshot without a word. Drawback: the disk has to hold the state once more.
 
 // Replayer is the state machine that a recovery feeds. Entries of other types than commands are left out.
 type Replayer interface {
@@ -188,8 +188,8 @@ func (r *Recovery) learnMembers(c raft.Configuration) {
 	}
 }
 
-// Become makes the directory that of a new cluster's only member. addr is its peer address; empty: the one it
-// had.
+// Become makes the directory that of a new cluster's only member. addr is its peer address; empty: the one
+// it had.
 func (r *Recovery) Become(addr string, now time.Time) error {
 	if addr == "" {
 		addr = r.addr
@@ -254,8 +254,8 @@ func swap(path string, now time.Time) (movedTo string, err error) {
 // move is the renaming of one file or folder.
 type move struct{ from, name, to string }
 
-// swapMoves are the moves that are left. So it can be begun anew after any of them: meta.json goes first and comes
-// last, and a name that the new directory still has aside is an old one here.
+// swapMoves are the moves that are left. So it can be begun anew after any of them: meta.json goes first
+// and comes last, and a name that the new directory still has aside is an old one here.
 func swapMoves(path, movedTo string) (moves []move) {
 	aside := filepath.Join(path, recoveringDir)
 	for _, name := range []string{metaFile, walDir, boltLogFile} { // the new directory has no log yet

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-// Checksums for the two kinds of files that had none: meta.json of the data directory, and the meta.json that
-// raft writes beside each snapshot. A flipped byte in either would be a wrong name, address or member, and
-// nobody would know.
+// Checksums for the two kinds of files that had none: meta.json of the data directory, and the meta.json
+// that raft writes beside each snapshot. A flipped byte in either would be a wrong name, address or member,
+// and nobody would know.
 //
 // The first has the CRC-32C of all before it as its last field. A file without one was written before there
 // was this field, and is accepted if all its fields are known. The second is raft's, so its checksum
@@ -58,7 +58,8 @@ func snapshotSum(raw []byte) []byte {
 	return fmt.Appendf(nil, "%08x\n", crc32.Checksum(raw, castagnoli))
 }
 
-// checkSnapshotSeal verifies the description in a snapshot's folder; sealed is false if there is no checksum.
+// checkSnapshotSeal verifies the description in a snapshot's folder; sealed is false if there is no
+// checksum.
 func checkSnapshotSeal(dir string) (sealed bool, err error) {
 	path := filepath.Join(dir, raftMetaFile)
 	sum, err := os.ReadFile(filepath.Join(dir, raftSumFile))

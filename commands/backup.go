@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/raftfsm"
 )
 
@@ -28,8 +29,8 @@ import (
 //  4. The goroutine that writes is the dispatcher's: it ends when the client goes away, when the node
 //     leaves, and Close waits for it.
 //
-// Rejected: sending the capture without a file (compaction would wait for the slowest client, and an array needs
-// its length first). Drawback: SNAPSHOT.STREAM needs free disk for the whole of it.
+// Rejected: sending the capture without a file (compaction would wait for the slowest client, and an array
+// needs its length first). Drawback: SNAPSHOT.STREAM needs free disk for the whole of it.
 type backups struct {
 	turn    chan struct{} // one slot
 	running sync.WaitGroup
@@ -117,7 +118,7 @@ func (d *Dispatcher) backupDir() string {
 	if d.cfg.BackupDir != "" {
 		return d.cfg.BackupDir
 	}
-	return filepath.Join(d.cfg.DataDir, "backups")
+	return filepath.Join(d.cfg.DataDir, cluster.BackupDir)
 }
 
 func (d *Dispatcher) writeBackup(req backupRequest, gone *atomic.Bool) (*backup, error) {
@@ -200,8 +201,8 @@ func fileExists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// backupWriter counts, notices that nobody wants the rest, and, if paced, syncs as it goes: left to the end, the
-// whole file would keep the disk busy while every sync of the log waits behind it.
+// backupWriter counts, notices that nobody wants the rest, and, if paced, syncs as it goes: left to the
+// end, the whole file would keep the disk busy while every sync of the log waits behind it.
 type backupWriter struct {
 	file     *os.File
 	paced    bool

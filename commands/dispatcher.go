@@ -137,7 +137,8 @@ func New(cfg Config) *Dispatcher {
 // Attach tells the dispatcher which server it serves, for the counts in INFO.
 func (d *Dispatcher) Attach(c Connections) { d.connections.Store(&c) }
 
-// Close stops the dispatcher's goroutine and the backups, and waits for them. Call it after the server has been closed.
+// Close stops the dispatcher's goroutine and the backups, and waits for them. Call it after the server has
+// been closed.
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.closing.Do(func() { close(d.stop) })
 	d.pause.end()

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// byteProgress is a bar for work on many bytes: on a terminal only, and only once the work has lasted a moment.
+// byteProgress is a bar for work on many bytes: on a terminal only, and only once the work has lasted a
+// moment.
 type byteProgress struct {
 	total    int64
 	what     string

@@ -69,11 +69,15 @@ type snapshotReply struct {
 
 func newSnapshotReply(in raftfsm.Inspection) snapshotReply {
 	return snapshotReply{
-		Hash:            uint32(in.SHA256[0])<<24 | uint32(in.SHA256[1])<<16 | uint32(in.SHA256[2])<<8 | uint32(in.SHA256[3]),
+		Hash:            first32(in.SHA256[:]),
 		Revision:        int64(in.Header.Revision),
 		CompactRevision: int64(in.Header.CompactRevision), TotalKey: in.Header.Keys, TotalSize: in.Bytes,
 		SHA256: fmt.Sprintf("%x", in.SHA256),
 	}
+}
+
+func first32(b []byte) uint32 {
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 }
 
 func (r snapshotReply) row() table.Row {

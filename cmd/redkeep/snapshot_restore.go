@@ -24,9 +24,9 @@ func newSnapshotRestore(c *client) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore <file>",
 		Short: "Make the data directory of a new cluster from a backup",
-		Long: `Make the data directory of a new cluster from a backup. Keys, values, deadlines, leases, locks and revisions
-are the backup's; cluster and members are new, and nobody of the old cluster can join by mistake. For a
-cluster of several, restore the same file with the same --initial-cluster and --bump-revision once for each
+		Long: `Make the data directory of a new cluster from a backup. Keys, values, deadlines, leases, locks and
+revisions are the backup's; cluster and members are new, and nobody of the old cluster can join by mistake. For
+a cluster of several, restore the same file with the same --initial-cluster and --bump-revision once for each
 member, with that member's --name, and start all of them.
 
 The revision is raised by --bump-revision, and what was before counts as compacted: so no client sees a
@@ -46,7 +46,8 @@ from an old revision is told that it has to read anew.`,
 		"all members as name=peer-address,..., the same list for each (default: this member alone)")
 	f.StringVar(&o.advertise, "initial-advertise-peer-addr", "",
 		"this member's peer address (default: its entry in --initial-cluster, else 127.0.0.1:16379)")
-	f.Int64Var(&o.bump, "bump-revision", raftfsm.DefaultBump, "how far to raise the revision; 0 leaves it as it was")
+	f.Int64Var(&o.bump, "bump-revision", raftfsm.DefaultBump,
+		"how far to raise the revision; 0 leaves it as it was")
 	f.StringVar(&o.logStore, "log-store", cluster.LogStoreWAL, "log store of the new member: wal or boltdb")
 	return cmd
 }
@@ -148,7 +149,7 @@ func (r restoredReply) simple(p *page) {
 		p.line("The revision is %d; it was %d in the backup, and all below %d counts as compacted", r.Revision,
 			r.From, r.Revision)
 	} else {
-		p.line("The revision is %d, as in the backup: clients may see revisions again that they saw before it was lost",
+		p.line("The revision is %d, as in the backup: clients may meet revisions again that they have seen",
 			r.Revision)
 	}
 	if len(r.members) > 1 {

@@ -101,7 +101,8 @@ func (c *client) receive(ctx context.Context, endpoint string, local bool, out i
 	return in, nil
 }
 
-// byteStream is the reply to SNAPSHOT.STREAM as one run of bytes. The client library would hold all of it in memory.
+// byteStream is the reply to SNAPSHOT.STREAM as one run of bytes. The client library would hold all of it
+// in memory.
 type byteStream struct {
 	conn   net.Conn
 	in     *bufio.Reader
