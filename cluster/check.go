@@ -170,10 +170,6 @@ func (c *checkUp) log() {
 	if list, err := c.newestSnapshots(); err == nil && len(list) > 0 {
 		newest = Index(list[0].Index)
 	}
-	name := walDir
-	if c.dir.meta.LogStore == LogStoreBoltDB {
-		name = boltLogFile
-	}
 	var first, last Index
 	err := c.eachEntry(func(l *raft.Log) error {
 		index := Index(l.Index)
@@ -193,15 +189,24 @@ func (c *checkUp) log() {
 	if err == nil && c.dir.meta.Bootstrapped && first == 0 && newest == 0 {
 		err = fmt.Errorf("%w: there is neither a snapshot nor a log", ErrCorrupt)
 	}
-	note := "the log is empty"
-	if first != 0 {
-		note = fmt.Sprintf("entries %d to %d", first, last)
+	if c.dir.meta.LogStore == LogStoreBoltDB {
+		c.add(boltLogFile, fmt.Sprintf("log from entry %d to %d", first, last), err)
+		return
 	}
-	if c.torn > 0 {
-		note += fmt.Sprintf("; %d bytes behind them are of a write %s, which the next start drops", c.torn,
-			tornNote)
+	seen := false
+	for _, part := range c.parts {
+		seen = seen || part.Err != nil
+		if first == 0 && part.Err == nil {
+			continue // the log has not been begun
+		}
+		c.add(filepath.Join(walDir, part.File), part.Note, part.Err)
 	}
-	c.add(name, note, err)
+	if err != nil && !seen {
+		c.add(walDir, "log", err)
+	} else if c.torn > 0 && err == nil {
+		c.add(walDir, fmt.Sprintf("%d bytes at the end are of a write %s; the next start drops them", c.torn,
+			tornNote), nil)
+	}
 }
 
 // spare is where the next segment is prepared: it must be blank.

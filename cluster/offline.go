@@ -31,7 +31,8 @@ type Offline struct {
 	dir    *dataDir
 	snaps  *snapshotStore
 	checks Checks
-	torn   int // bytes of a write at the end of the log that was never completed
+	torn   int       // bytes of a write at the end of the log that was never completed
+	parts  []Finding // files of the log that eachEntry has read, relative to its folder
 }
 
 // OpenOffline locks the directory. Its owner calls Close.
@@ -75,6 +76,7 @@ func (o *Offline) eachEntry(fn func(*raft.Log) error) error {
 	}
 	dir := o.dir.file(walDir)
 	state, err := (&segmentList{}).Load(dir)
+	o.parts = []Finding{{File: walListFile, Note: "list of segments", Err: err}}
 	if err != nil {
 		return err
 	}
@@ -84,7 +86,17 @@ func (o *Offline) eachEntry(fn func(*raft.Log) error) error {
 			return fmt.Errorf("%w log file %s: the list of segments has a gap before entry %d",
 				ErrCorrupt, filepath.Join(dir, walListFile), info.MinIndex)
 		}
-		if next, err = o.eachOfSegment(filepath.Join(dir, segment.FileName(info)), info, fn); err != nil {
+		name := segment.FileName(info)
+		next, err = o.eachOfSegment(filepath.Join(dir, name), info, fn)
+		note := fmt.Sprintf("log from entry %d to %d", info.MinIndex, next-1)
+		if next == info.MinIndex {
+			note = fmt.Sprintf("log from entry %d, empty", info.MinIndex)
+		}
+		if err != nil {
+			note = "log"
+		}
+		o.parts = append(o.parts, Finding{File: name, Note: note, Err: err})
+		if err != nil {
 			return err
 		}
 	}
