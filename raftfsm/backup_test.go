@@ -8,6 +8,9 @@ import (
 	"regexp"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/redkeep/redkeep/mvcc"
 )
@@ -161,5 +164,45 @@ func TestReplay(t *testing.T) {
 	}
 	if in, err := InspectSnapshot(&b); err != nil || in.Header != h {
 		t.Errorf("read back %+v, %v", in.Header, err)
+	}
+}
+
+// A capture that is asked for in the middle of a batch is made behind it: index, leases and keys are of one
+// moment.
+func TestCaptureWaitsForTheBatch(t *testing.T) {
+	e := New(Config{})
+	defer e.Release()
+	applying, goOn := make(chan struct{}), make(chan struct{})
+	e.machine.hooks = newLone(t).hooks
+	e.machine.hooks.claim = func(Header) *batch {
+		close(applying)
+		<-goOn
+		return nil
+	}
+	s := &Submission{done: make(chan struct{}, 1)}
+	s.AddLeaseGrant(5, 60_000)
+	data := append(make([]byte, headerSize), s.buf...)
+	putHeader(data, Header{Term: 1, Time: 1, Count: uint32(s.n)})
+	var work sync.WaitGroup
+	work.Go(func() {
+		e.FSM().ApplyBatch([]*raft.Log{{Index: 1, Term: 1, Type: raft.LogCommand, Data: data}})
+	})
+	<-applying
+	captured := make(chan *Capture, 1)
+	work.Go(func() { captured <- e.Capture() })
+	select {
+	case <-captured:
+		t.Error("captured in the middle of a batch")
+	case <-time.After(50 * time.Millisecond): // it can only be late, never early
+	}
+	close(goOn)
+	work.Wait()
+	select {
+	case c := <-captured:
+		defer c.Release()
+		if c.Header().Applied != 1 || c.s.leases.Len() != 1 {
+			t.Errorf("applied %d with %d leases", c.Header().Applied, c.s.leases.Len())
+		}
+	default:
 	}
 }
