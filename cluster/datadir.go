@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -45,6 +46,8 @@ type metaData struct {
 	// Bootstrapped is false between the creation of the directory and the moment the first configuration is in
 	// the log, so that a crash in between is finished at the next start.
 	Bootstrapped bool `json:"bootstrapped"`
+	// Checksum is written and verified by seal.go.
+	Checksum string `json:"checksum,omitempty"`
 }
 
 type dataDir struct {
@@ -139,8 +142,13 @@ func (d *dataDir) readMeta() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDataDirAccess, err)
 	}
-	if err := json.Unmarshal(raw, &d.meta); err != nil {
+	strict := json.NewDecoder(bytes.NewReader(raw))
+	strict.DisallowUnknownFields() // one flipped byte makes the name of a field unknown
+	if err := strict.Decode(&d.meta); err != nil {
 		return fmt.Errorf("%w file %s: %w", ErrCorrupt, d.file(metaFile), err)
+	}
+	if d.meta.Checksum != "" && !sealHolds(raw) {
+		return fmt.Errorf("%w file %s offset 0: %w", ErrCorrupt, d.file(metaFile), errSeal)
 	}
 	if d.meta.Format != metaFormat {
 		return fmt.Errorf("%w: %s has format %d, this version reads %d",
@@ -242,12 +250,13 @@ func parseHex(s string) (v uint64) {
 
 // saveMeta replaces meta.json in one step and makes it durable.
 func (d *dataDir) saveMeta() error {
+	d.meta.Checksum = ""
 	raw, err := json.MarshalIndent(d.meta, "", "  ")
 	if err != nil {
 		return err
 	}
 	tmp := d.file(metaFile + ".tmp")
-	if err := writeSynced(tmp, append(raw, '\n')); err != nil {
+	if err := writeSynced(tmp, sealMeta(append(raw, '\n'))); err != nil {
 		return err
 	}
 	if err := rename(tmp, d.file(metaFile)); err != nil {

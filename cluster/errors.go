@@ -15,6 +15,7 @@ var (
 	ErrOtherLogStore  = errors.New("data directory was made with another log store")
 	ErrOtherCluster   = errors.New("data directory belongs to another cluster")
 	ErrOtherMember    = errors.New("data directory belongs to another member")
+	ErrDataDirUsed    = errors.New("data directory is not empty")
 	ErrPeerAddrInUse  = errors.New("peer address cannot be opened")
 	ErrConfig         = errors.New("cluster configuration")
 	ErrCorrupt        = errors.New("CORRUPT")

@@ -84,6 +84,9 @@ func checkBoltLog(path string, checkEntry func([]byte) error, snapshot Index) er
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err := checkBoltPages(path); err != nil {
+		return err
+	}
 	return guardBolt(path, func() error {
 		s, err := raftboltdb.New(raftboltdb.Options{
 			Path: path, BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: boltLockWait},

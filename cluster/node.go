@@ -137,6 +137,9 @@ func (n *Node) openStores() (err error) {
 	if err := n.snaps.checkMeta(); err != nil {
 		return err
 	}
+	if err := checkStable(n.dir.file(stableFile), n.dir.meta.Bootstrapped); err != nil {
+		return err
+	}
 	if n.stable, err = openStable(n.dir.file(stableFile), n.fatal); err != nil {
 		return err
 	}
@@ -163,7 +166,7 @@ func (n *Node) bootstrap() error {
 	}
 	if last == 0 {
 		first := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration}
-		first.Data = raft.EncodeConfiguration(n.firstConfiguration())
+		first.Data = raft.EncodeConfiguration(n.dir.firstConfiguration())
 		err = errors.Join(n.stable.SetUint64([]byte(keyCurrentTerm), 1), n.log.inner.StoreLog(&first))
 	}
 	if err != nil {
@@ -173,10 +176,10 @@ func (n *Node) bootstrap() error {
 	return n.dir.saveMeta()
 }
 
-func (n *Node) firstConfiguration() (c raft.Configuration) {
-	for _, p := range sortedPeers(n.dir.meta.Initial) {
+func (d *dataDir) firstConfiguration() (c raft.Configuration) {
+	for _, p := range sortedPeers(d.meta.Initial) {
 		c.Servers = append(c.Servers, raft.Server{
-			Suffrage: raft.Voter, ID: memberID(n.cluster, p.Name).serverID(), Address: raft.ServerAddress(p.Addr),
+			Suffrage: raft.Voter, ID: memberID(d.clusterID(), p.Name).serverID(), Address: raft.ServerAddress(p.Addr),
 		})
 	}
 	return c

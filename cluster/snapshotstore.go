@@ -110,6 +110,9 @@ func (s *snapshotStore) checkMeta() error {
 	listed := map[string]bool{}
 	for _, m := range list {
 		listed[m.ID] = true
+		if _, err := checkSnapshotSeal(filepath.Join(s.dir, m.ID)); err != nil {
+			return err
+		}
 		if !strings.HasPrefix(m.ID, fmt.Sprintf("%d-%d-", m.Term, m.Index)) {
 			return fmt.Errorf("%w snapshot file %s offset 0: index and term do not match the directory's name",
 				ErrCorrupt, filepath.Join(s.dir, m.ID, "meta.json"))
@@ -138,14 +141,15 @@ func (s *snapshotStore) Create(
 	if err != nil {
 		return nil, errors.Join(err, sink.Cancel())
 	}
-	return &pacedSink{SnapshotSink: sink, file: f}, nil
+	return &pacedSink{SnapshotSink: sink, file: f, dir: filepath.Join(s.dir, sink.ID())}, nil
 }
 
 // pacedSink syncs through a file handle of its own: raft's sink does not show its.
 type pacedSink struct {
 	raft.SnapshotSink
 	file *os.File
-	size int // written since the last sync
+	dir  string // of the finished snapshot
+	size int    // written since the last sync
 }
 
 // paceBytes is what may be unsynced: a fraction of what a disk writes during one request.
@@ -162,8 +166,23 @@ func (s *pacedSink) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-func (s *pacedSink) Close() error  { return errors.Join(settle(s.SnapshotSink.Close), s.letGo()) }
-func (s *pacedSink) Cancel() error { return errors.Join(s.SnapshotSink.Cancel(), s.letGo()) }
+// Close may be called twice, and after Cancel, which leaves nothing to seal.
+func (s *pacedSink) Close() error {
+	if s.dir == "" {
+		return s.SnapshotSink.Close()
+	}
+	dir := s.dir
+	s.dir = ""
+	if err := errors.Join(settle(s.SnapshotSink.Close), s.letGo()); err != nil {
+		return err
+	}
+	return sealSnapshot(dir)
+}
+
+func (s *pacedSink) Cancel() error {
+	s.dir = ""
+	return errors.Join(s.SnapshotSink.Cancel(), s.letGo())
+}
 
 // letGo may be called twice: raft closes a sink that the state machine has closed.
 func (s *pacedSink) letGo() error {

@@ -14,6 +14,7 @@ import (
 const (
 	keyCurrentTerm  = "CurrentTerm"
 	keyLastVoteTerm = "LastVoteTerm"
+	keyLastVoteCand = "LastVoteCand"
 )
 
 // stableStore is raft's stable store. It adds two things to raft-boltdb.

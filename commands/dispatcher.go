@@ -57,6 +57,7 @@ type Config struct {
 	MaxTxnOps       int // in one list of a KV.TXN or a TXN.IF block; 0: 128
 	QuotaBytes      int64
 	DataDir         string
+	BackupDir       string // of SNAPSHOT.SAVE; empty: backups in DataDir
 	ConfigFile      string
 	LockTTL         time.Duration    // of a lock that names neither TTL nor LEASE; 0: a minute
 	Clock           func() time.Time // nil: time.Now
@@ -85,6 +86,7 @@ type Dispatcher struct {
 	latency  latencyMonitor
 	pause    pausing
 	monitors monitors
+	backups  backups
 
 	stop    chan struct{}
 	done    chan struct{}
@@ -125,6 +127,7 @@ func New(cfg Config) *Dispatcher {
 		d.cfg.RunID = newRunID(d.started)
 	}
 	d.stats = newStatistics()
+	d.backups.turn = make(chan struct{}, 1)
 	d.mu.sessions = map[uint64]*session{}
 	d.slow.threshold.Store(slowLogThreshold)
 	d.slow.room.Store(slowLogRoom)
@@ -135,12 +138,20 @@ func New(cfg Config) *Dispatcher {
 // Attach tells the dispatcher which server it serves, for the counts in INFO.
 func (d *Dispatcher) Attach(c Connections) { d.connections.Store(&c) }
 
-// Close stops the dispatcher's goroutine and waits for it. Call it after the server has been closed.
+// Close stops the dispatcher's goroutine and the backups, and waits for them. Call it after the server has
+// been closed.
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.closing.Do(func() { close(d.stop) })
 	d.pause.end()
+	d.leaving.Store(true)
+	ended := make(chan struct{})
+	go func() {
+		<-d.done
+		d.backups.running.Wait()
+		close(ended)
+	}()
 	select {
-	case <-d.done:
+	case <-ended:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

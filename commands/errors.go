@@ -120,6 +120,12 @@ const (
 	errNotifyClass  = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
 	errWatchRange   = clientError("ERR watcher range is empty")
 	errProgress     = clientError("ERR PROGRESS must be from 100 ms to one day")
+	errBackupName   = clientError("ERR a backup's name has 1 to 128 of the characters a-z A-Z 0-9 . _ -, and " +
+		"does neither begin with a dot nor end in .part; nothing was written")
+	errBackupSpace = clientError("ERR not enough free disk for a backup on this node; nothing was written: " +
+		"free some, or ask another node")
+	errBackupEnded = clientError("ERR the backup was given up: this node is shutting down, or nobody " +
+		"waits for it")
 	errInternal     = clientError("ERR internal error; the command was not executed")
 	errSetImmutable = "can't set immutable config"
 )
@@ -401,3 +407,15 @@ func errNoLatency(event []byte) error {
 
 // moreOf stands for what the slow log does not keep.
 func moreOf(n int, what string) string { return fmt.Sprintf("... (%d more %s)", n, what) }
+
+func errBackup(err error) error {
+	var own clientError
+	if errors.As(err, &own) {
+		return own
+	}
+	return clientError("ERR the backup failed, nothing is left of it: " + err.Error())
+}
+
+func errBackupExists(name string) error {
+	return clientError("ERR there is a backup " + name + " already; nothing was written: choose another name")
+}

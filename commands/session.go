@@ -2,6 +2,7 @@ package commands
 
 import (
 	"cmp"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,8 @@ type session struct {
 
 	muted   muting        // CLIENT REPLY
 	written cluster.Index // the log holds all writes of this connection up to here
+
+	streaming *os.File // what the reply being written is made from
 
 	waiter atomic.Pointer[waiter] // what CLIENT UNBLOCK wakes; nil: not waiting
 

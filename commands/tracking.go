@@ -115,6 +115,7 @@ func (s *session) trackBlock(conn *resp.Conn) {
 
 // served ends what CLIENT CACHING said for one command, or for all up to EXEC.
 func (s *session) served() {
+	s.endStream()
 	if !s.tx.open {
 		s.tracks.served()
 	}

@@ -145,7 +145,9 @@ type outerMachine struct {
 func (m outerMachine) ApplyBatch(logs []*raft.Log) []any {
 	m.proposer.committed(logs)
 	start := time.Now()
+	m.mu.Lock()
 	answers := m.machine.ApplyBatch(logs)
+	m.mu.Unlock()
 	m.stats.applied(len(logs), time.Since(start))
 	return answers
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
@@ -37,6 +38,8 @@ type machine struct {
 	waiters   *locks.Waiters
 	hooks     hooks
 	stats     *Stats
+
+	mu struct{ sync.Mutex } // held while the state changes, outside all other locks: see Capture
 
 	applied atomic.Uint64 // index of the last entry that is visible in the store
 	clock   atomic.Int64  // the largest stamp applied
@@ -230,12 +233,15 @@ func (m *machine) announce(l *raft.Log, h Header, own *batch) {
 }
 
 // Snapshot implements raft.FSM. It captures the state in constant time; Persist streams it later.
-func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
+func (m *machine) Snapshot() (raft.FSMSnapshot, error) { return m.capture(), nil }
+
+// capture captures the state. REQUIRES: nothing changes it meanwhile.
+func (m *machine) capture() *snapshot {
 	pin := m.store.Pin()
 	return &snapshot{
 		pin: pin, header: m.snapshotHeader(pin), members: *m.members.Load(), leases: m.leases.Capture(),
 		alarms: *m.alarms.Load(),
-	}, nil
+	}
 }
 
 func (m *machine) snapshotHeader(pin *mvcc.Pin) SnapshotHeader {
@@ -253,6 +259,14 @@ func (m *machine) Restore(in io.ReadCloser) error {
 	if err != nil {
 		return err
 	}
+	m.replace(fresh, deadlines)
+	m.hooks.restored()
+	return nil
+}
+
+func (m *machine) replace(fresh *state, deadlines *lease.Deadlines) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.store.Replace(fresh.store)
 	m.deadlines.Replace(deadlines)
 	m.replaceLeases(fresh)
@@ -263,8 +277,6 @@ func (m *machine) Restore(in io.ReadCloser) error {
 	m.applied.Store(uint64(fresh.header.Applied))
 	m.clock.Store(max(m.clock.Load(), int64(fresh.header.Clock)))
 	m.ready.Store(uint64(fresh.header.Ready))
-	m.hooks.restored()
-	return nil
 }
 
 // filler hands out the places for results, in the order of the requests of a batch.

@@ -80,7 +80,10 @@ func deadlinesOf(s *mvcc.Store) *lease.Deadlines {
 
 // walkSnapshot verifies a snapshot from the first to the last byte and hands out its records in order.
 func walkSnapshot(in io.Reader, st *state, add func(mvcc.Revision, uint32, string) error) error {
-	r := newBlockReader(in)
+	return newBlockReader(in).walk(st, add)
+}
+
+func (r *blockReader) walk(st *state, add func(mvcc.Revision, uint32, string) error) error {
 	r.start(st)
 	var records int64
 	for r.err == nil {

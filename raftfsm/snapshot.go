@@ -88,6 +88,7 @@ type snapshot struct {
 	members []memberRecord
 	leases  lease.State
 	alarms  []Alarm
+	sum     hash.Hash // SHA-256 of what write has written
 }
 
 // Persist implements raft.FSMSnapshot.
@@ -103,6 +104,7 @@ func (s *snapshot) Release() { s.pin.Release() }
 
 func (s *snapshot) write(out io.Writer) error {
 	w := newBlockWriter(out)
+	s.sum = w.sum
 	w.raw(binary.BigEndian.AppendUint16([]byte(snapshotMagic), snapshotVersion))
 	w.block(s.header.encode())
 	members := binary.AppendUvarint([]byte{'M'}, uint64(len(s.members)))

@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/redkeep/redkeep/cluster"
 )
 
 // closeTimeout bounds a graceful stop: handing over leadership, answering what runs, closing the log.
@@ -116,6 +118,9 @@ func runServer(ctx context.Context, s settings, io streams) error {
 	}
 	defer endFaults()
 	n, err := startNode(s, log)
+	if errors.Is(err, cluster.ErrCorrupt) {
+		return fmt.Errorf("%w. %s", err, damageAdvice(s.dataDir))
+	}
 	if err != nil {
 		return err
 	}

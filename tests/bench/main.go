@@ -94,6 +94,11 @@ func run(c config) error {
 			return err
 		}
 	}
+	if strings.Contains(backupSave, c.only) {
+		if err := measureBackup(c, procs, t); err != nil {
+			return err
+		}
+	}
 	if c.only == "" {
 		if err := measureSingle(c, procs, t); err != nil {
 			return err

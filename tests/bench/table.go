@@ -22,6 +22,7 @@ type table struct {
 	failover    map[string]map[string]interruptions // way, system
 	stopped     float64                             // SET rate beside watchers that do not read, over that without
 	overTLS     float64                             // SET rate with TLS over that without
+	backup      float64                             // of a save, in MB/s
 	took        time.Duration
 }
 
@@ -113,7 +114,10 @@ func (t *table) verdicts() []verdict {
 		add(t.overTLS >= tlsKeeps, "SET, 64 clients, over TLS 1.3 to clients and between members: %.0f %% of plain, "+
 			"at least %.0f %%", 100*t.overTLS, 100*tlsKeeps)
 	}
-	for _, name := range []string{"a snapshot", "compaction", leaseEnd} {
+	if t.backup > 0 {
+		add(t.backup >= backupRate, "snapshot save beside writes: %.0f MB/s, at least %d MB/s", t.backup, backupRate)
+	}
+	for _, name := range []string{"a snapshot", "compaction", leaseEnd, backupSave} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
 			add(worst <= 100*time.Millisecond, "worst SET during %s: %v, at most 100 ms", name,
 				worst.Round(100*time.Microsecond))
