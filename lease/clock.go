@@ -213,13 +213,15 @@ func (c *Clock) firstLocked() *counted {
 	return nil
 }
 
-// Unend takes back that leases were ending, to try again.
+// Unend takes back that leases were ending, to try again. The attempt may still be on its way, so what the
+// log has of them counts as not full: a renewal goes through the log, where it comes before that attempt and
+// makes it void, or after it and is refused.
 func (c *Clock) Unend(refs []Ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, ref := range refs {
 		if it := c.mu.leases[ref.ID]; it != nil && it.Ref == ref && it.ending {
-			it.ending = false
+			it.ending, it.full = false, false
 			heap.Push(&c.mu.heap, it)
 		}
 	}

@@ -246,7 +246,7 @@ func (e *Engine) foreign(origin uint64, index uint64) {
 
 func (e *Engine) restored() {
 	e.machine.hub.Replaced()
-	e.proposer.abandon()
+	e.proposer.abandon(cluster.Term(e.machine.ready.Load()))
 	e.leases.clock.Stop()
 	e.compactor.compacted()
 }
