@@ -338,6 +338,8 @@ func opError(err error) error {
 		return errLockLost
 	case errors.Is(err, mvcc.ErrFutureRevision):
 		return errFutureRev
+	case errors.Is(err, mvcc.ErrQuota):
+		return errOOM
 	default:
 		return errInternal
 	}

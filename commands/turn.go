@@ -77,6 +77,9 @@ func (t *turn) do(op mvcc.Op) (r *mvcc.OpResult, err error, there bool) {
 	if err := sub.Err(); err != nil {
 		return nil, err, true
 	}
+	if err := sub.Result(0).Err; err != nil {
+		return &mvcc.OpResult{Err: err}, nil, true
+	}
 	return &sub.Result(0).Ops[0], nil, true
 }
 

@@ -108,7 +108,7 @@ func New(cfg Config) *Engine {
 	e.leases = newLeaseDesk(e)
 	e.machine.leases.Observe(e.leases.clock)
 	e.proposer = &proposer{
-		origin: rand.Uint64(), kick: make(chan struct{}, 1), stop: make(chan struct{}),
+		origin: rand.Uint64(), quota: cfg.QuotaBytes, kick: make(chan struct{}, 1), stop: make(chan struct{}),
 		stats: cfg.Stats, ready: &e.machine.ready, now: e.Now,
 		limits: limits{
 			timeout: cfg.RequestTimeout, entryBytes: entryBytes, entryRequests: entryRequests,

@@ -103,6 +103,7 @@ func (m *machine) apply(l *raft.Log) {
 	m.told.reset(m.hub)
 	r := reader{b: requests}
 	events := m.store.Update(mvcc.UnixMilli(m.clock.Load()), func(b *mvcc.Batch) {
+		b.SetQuota(h.Quota)
 		for kind, body, more := r.request(); more; kind, body, more = r.request() {
 			m.request(b, kind, &body, results.next())
 			if err := body.end(); err != nil {
@@ -117,7 +118,7 @@ func (m *machine) apply(l *raft.Log) {
 	m.observe(events)
 	m.tell(l.Index, events)
 	m.applied.Store(l.Index)
-	m.announce(l, h, own)
+	m.announce(l, h, requests, own)
 }
 
 // request applies one request; res is nil where nobody waits for the result.
@@ -189,17 +190,13 @@ func (m *machine) observe(events []mvcc.Event) {
 }
 
 // announce tells those who wait for this entry.
-func (m *machine) announce(l *raft.Log, h Header, own *batch) {
+func (m *machine) announce(l *raft.Log, h Header, requests []byte, own *batch) {
 	if own != nil {
 		finishAll(own.subs, nil)
 	} else {
 		m.hooks.foreign(h.Origin, l.Index)
 	}
-	kind := RequestKind(0)
-	if len(l.Data) > headerSize {
-		kind = RequestKind(l.Data[headerSize])
-	}
-	if kind == ReqLeaderStart {
+	if len(requests) > 0 && RequestKind(requests[0]) == ReqLeaderStart {
 		m.ready.Store(l.Term)
 		m.hooks.newTerm(cluster.Term(l.Term))
 	}

@@ -46,6 +46,7 @@ type proposer struct {
 	node   *cluster.Node
 	limits limits
 	origin uint64
+	quota  int64 // of the state, in bytes: what this node stamps when it leads
 	kick   chan struct{}
 	stop   chan struct{}
 	wg     sync.WaitGroup
@@ -257,6 +258,7 @@ func (p *proposer) encode(b *batch) []byte {
 	}
 	putHeader(data, Header{
 		Origin: p.origin, Batch: b.number, Term: b.term, Time: p.now(), Count: uint32(requests),
+		Quota: p.quota,
 	})
 	p.stats.batch(requests, size)
 	return data
