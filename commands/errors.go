@@ -382,6 +382,10 @@ func refusal(err error) error {
 	return errOOM
 }
 
+func errConfigUnwritten(err error) error {
+	return clientError("ERR Rewriting config file: " + err.Error())
+}
+
 func errBitSources(operation string) error {
 	return clientError("ERR BITOP " + operation + " must be called with at least two source keys.")
 }

@@ -47,7 +47,7 @@ func TestSettingsDefaults(t *testing.T) {
 		historyAge:    time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
 		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128, watchBufferBytes: 1 << 20,
-		trackingKeys: 1_000_000, lockTTL: time.Minute,
+		trackingKeys: 1_000_000, lockTTL: time.Minute, slowerThan: 10_000, slowLogLength: 128,
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Error(diff)
@@ -84,7 +84,8 @@ func TestSettingsEverywhere(t *testing.T) {
 		"history-bytes": "2MiB", "history-age": "2h", "disk-reserve-bytes": "0", "log-store": "boltdb",
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
 		"log-format": "json", "watch-buffer-bytes": "64KiB", "tracking-table-max-keys": "9",
-		"notify-keyspace-events": "KEA",
+		"notify-keyspace-events": "KEA", "slowlog-log-slower-than": "-1", "slowlog-max-len": "9",
+		"latency-monitor-threshold": "100",
 	}
 	var file strings.Builder
 	var environ, args []string
