@@ -138,10 +138,11 @@ func (c *Clock) ended(id mvcc.LeaseID) {
 type Verdict uint8
 
 const (
-	Unknown Verdict = iota // there is no such lease, or it is ending
+	Unknown Verdict = iota // there is no such lease
 	Renewed                // done
 	Pending                // it must be replicated first
 	NotHere                // the clock does not count in that term
+	Ending                 // its end has been proposed; soon it is Unknown, or may be renewed again
 )
 
 // Renew renews a lease, in the term in which a barrier round was confirmed.
@@ -152,8 +153,11 @@ func (c *Clock) Renew(term uint64, id mvcc.LeaseID) (ttl Millis, ref Ref, v Verd
 		return 0, ref, NotHere
 	}
 	it := c.mu.leases[id]
-	if it == nil || it.ending {
+	switch {
+	case it == nil:
 		return 0, ref, Unknown
+	case it.ending:
+		return 0, ref, Ending
 	}
 	ttl = Millis(it.ttl / time.Millisecond)
 	if !it.full {

@@ -266,7 +266,7 @@ func TestNextFollowsRenewals(t *testing.T) {
 	if due := c.Due(10); len(due) != 2 {
 		t.Errorf("due %v", due)
 	}
-	if _, _, v := c.Renew(1, 1); v != Unknown {
+	if _, _, v := c.Renew(1, 1); v != Ending {
 		t.Errorf("renewed while it ends: %d", v)
 	}
 }

@@ -35,6 +35,7 @@ type machine struct {
 	leases    *lease.Table
 	book      *locks.Book
 	waiters   *locks.Waiters
+	holders   *locks.Holders
 	hooks     hooks
 	stats     *Stats
 
@@ -64,7 +65,7 @@ type hooks struct {
 func newMachine(stats *Stats) *machine {
 	m := &machine{
 		store: mvcc.New(), deadlines: lease.NewDeadlines(), leases: lease.NewTable(),
-		book: locks.NewBook(), waiters: locks.NewWaiters(), stats: stats,
+		book: locks.NewBook(), waiters: locks.NewWaiters(), holders: locks.NewHolders(), stats: stats,
 	}
 	m.store.Attach(m.leases, m.book)
 	m.members.Store(&[]memberRecord{})
@@ -268,5 +269,6 @@ func (f *filler) next() *mvcc.Result {
 	if s == nil {
 		return nil
 	}
+	s.results[f.i-1].Err = nil // of its last use
 	return &s.results[f.i-1]
 }

@@ -66,7 +66,8 @@ type OutputLimits struct {
 var PubSubLimits = OutputLimits{Hard: 32 << 20, Soft: 8 << 20, For: time.Minute}
 
 // EnablePushes gives the connection an outbox. room is called, on any goroutine and without a lock held,
-// when a queue that refused an Offer is at most half full. A second call does nothing. Safe for concurrent use.
+// when a queue that refused an Offer is at most half full. A second call does nothing. Safe for concurrent
+// use.
 func (c *Conn) EnablePushes(room func()) {
 	o := &outbox{conn: c, room: room}
 	if !c.pushes.CompareAndSwap(nil, o) {
@@ -195,7 +196,7 @@ func (c *Conn) writePushes(b []byte) bool {
 // rest opens the outbox: pushes are written as they come. wake closes it again and waits for the writer.
 //
 // resting is stored before pushes is read, and EnablePushes does it the other way round: so whoever comes
-// second sees the other, and an outbox that is made while the connection rests is open exactly until it wakes.
+// second sees the other, and an outbox that is made while the connection rests is open until it wakes.
 func (c *Conn) rest() {
 	c.resting.Store(true)
 	o := c.pushes.Load()
