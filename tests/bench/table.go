@@ -20,6 +20,8 @@ type table struct {
 	walkP99     time.Duration
 	delivery    map[string]time.Duration // of events to watchers, median
 	stopped     float64                  // SET rate beside watchers that do not read, over that without
+	deadlines   float64                  // SET rate while a million keys end in a minute, over that before
+	catchUp     map[string]float64       // events a second from history, by form of watch
 	took        time.Duration
 }
 
@@ -27,7 +29,7 @@ func newTable() *table {
 	return &table{
 		rates: map[string]map[string]float64{}, memory: map[string]int64{}, memoryAfter: map[string]int64{},
 		restart: map[string]time.Duration{}, stalls: map[string]map[string]time.Duration{},
-		delivery: map[string]time.Duration{},
+		delivery: map[string]time.Duration{}, catchUp: map[string]float64{},
 	}
 }
 
@@ -106,6 +108,15 @@ func (t *table) verdicts() []verdict {
 	if t.stopped > 0 {
 		add(t.stopped >= 0.95, "SET, 64 clients, beside %d watchers that do not read: %.0f %%, at least 95 %%",
 			stoppedWatches, 100*t.stopped)
+	}
+	if t.deadlines > 0 {
+		add(t.deadlines >= 0.9, "SET, 64 clients, while a million keys end in a minute: %.0f %%, at least 90 %%",
+			100*t.deadlines)
+	}
+	for _, form := range catchUpForms {
+		if rate := t.catchUp[form.name]; rate > 0 {
+			add(rate >= catchUpLeast, "%s, %s: %.0f a second, at least %d", catchUp, form.name, rate, catchUpLeast)
+		}
 	}
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
