@@ -165,9 +165,11 @@ func (work *lockWork) handOver(n int) time.Duration {
 }
 
 func (work *lockWork) String() string {
-	return fmt.Sprintf("%d turns at locks and elections, %d fenced writes and %d proclamations, %d locks lost, %d uses of old tokens refused, %d "+
-		"waits in vain, %d places freed by clients that went away (%d kept); hand-over p50 %v, p95 %v",
-		work.turns, work.writes-work.proclaims, work.proclaims, work.lost, work.late, work.inVain, work.left, work.kept,
+	return fmt.Sprintf("%d turns at locks and elections, %d fenced writes and %d proclamations, %d locks lost, "+
+		"%d uses of old tokens refused, %d waits in vain, %d places freed by clients that went away (%d kept); "+
+		"hand-over p50 %v, p95 %v",
+		work.turns, work.writes-work.proclaims, work.proclaims, work.lost, work.late, work.inVain, work.left,
+		work.kept,
 		work.handOver(2).Round(10*time.Microsecond), work.handOver(20).Round(10*time.Microsecond))
 }
 

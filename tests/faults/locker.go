@@ -18,8 +18,8 @@ const (
 	lockWait  = 2 * time.Second
 )
 
-// turn is one place that a client was told to hold, and what it did with it. Of an election, what it writes is
-// what it proclaims.
+// turn is one place that a client was told to hold, and what it did with it. Of an election, what it writes
+// is what it proclaims.
 type turn struct {
 	election         bool
 	name, key, lease string
