@@ -26,7 +26,7 @@ var configRows = []Command{
 			{Name: "resetstat", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
 				Complexity: "O(1)", Summary: "Resets the server's statistics.", session: configResetStat},
 			{Name: "rewrite", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.0",
-				Complexity: "O(1)", Summary: "Refused: the effective configuration is never written back.",
+				Complexity: "O(1)", Summary: "Writes what CONFIG SET has changed into the file of --config.",
 				session: configRewrite},
 			{Name: "help", Arity: 2, Kind: KindAdmin, Flags: FlagLoading | FlagStale, Since: "5.0.0",
 				Complexity: "O(1)", Summary: "Returns helpful text about the different subcommands.",
@@ -171,4 +171,21 @@ func configResetStat(c *call, _ *session) (resp.Value, error) {
 	return resp.OK(), nil
 }
 
-func configRewrite(*call, *session) (resp.Value, error) { return resp.Value{}, errConfigRewrite }
+// Setting is a parameter that CONFIG SET can change, by its name in the configuration file.
+type Setting struct{ Name, Value string }
+
+func configRewrite(c *call, _ *session) (resp.Value, error) {
+	if c.d.cfg.Rewrite == nil {
+		return resp.Value{}, errConfigRewrite
+	}
+	var now []Setting
+	for _, p := range c.d.parameters() {
+		if p.set != nil || p.parse != nil {
+			now = append(now, Setting{p.name, p.value})
+		}
+	}
+	if err := c.d.cfg.Rewrite(now); err != nil {
+		return resp.Value{}, errConfigUnwritten(err)
+	}
+	return resp.OK(), nil
+}

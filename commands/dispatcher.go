@@ -64,6 +64,9 @@ type Config struct {
 	Troubles        func() []string  // what else CLUSTER.STATUS is to report; nil: nothing
 	Shutdown        func()           // begins to stop the node and does not wait; nil: SHUTDOWN is refused
 
+	// Rewrite writes what CONFIG SET can change into the configuration file; nil: there is none.
+	Rewrite func([]Setting) error
+
 	RequestTimeout time.Duration // how long an EVAL may repeat itself; 0: 5 s
 	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
 	ScriptBytes    int64         // what it may allocate; 0: 128 MiB

@@ -49,6 +49,7 @@ func electionResign(c *call) (render, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.session().giving(electionOf(c), mvcc.Revision(token))
 	c.do(mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifyQueueRelease, Flags: mvcc.FlagElection,
 		Span: mvcc.KeySpan(c.str(1)), Delta: token})
 	return func(r *mvcc.Result) resp.Value {

@@ -352,6 +352,8 @@ func opError(err error) error {
 		return errLockLost
 	case errors.Is(err, mvcc.ErrFutureRevision):
 		return errFutureRev
+	case errors.Is(err, mvcc.ErrQuota):
+		return errOOM
 	default:
 		return errInternal
 	}
@@ -395,6 +397,10 @@ func refusal(err error) error {
 		return errLeaderDiskFull
 	}
 	return errOOM
+}
+
+func errConfigUnwritten(err error) error {
+	return clientError("ERR Rewriting config file: " + err.Error())
 }
 
 func errBitSources(operation string) error {

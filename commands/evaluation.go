@@ -230,7 +230,10 @@ func (e *evaluation) commit() (done, here bool) {
 	if res.Succeeded {
 		e.checkResult(res)
 	}
-	return res.Succeeded, true
+	if res.Err != nil { // refused, and not because of its guards
+		e.reply = failed(res.Err)
+	}
+	return res.Succeeded || res.Err != nil, true
 }
 
 // checkResult turns the reply into an error if an operation could not be done that the scratch could do: it

@@ -282,48 +282,48 @@ func (cats Categories) has(name string) bool {
 	return false
 }
 
-// target finds the command that COMMAND GETKEYS is asked about and the positions of its keys.
-func target(c *call) (row *Command, keys []int, err error) {
+// target finds the keys of the command that COMMAND GETKEYS is asked about.
+func target(c *call) (keys []namedKey, err error) {
 	words := c.args[2:]
-	row = c.d.table.Lookup(words[0])
+	row := c.d.table.Lookup(words[0])
 	if row != nil && len(words) > 1 && row.subs != nil {
 		row = row.Sub(words[1])
 	}
 	switch {
 	case row == nil:
-		return nil, nil, errGetKeysName
-	case row.Keys.none():
-		return nil, nil, errNoKeyArgs
+		return nil, errGetKeysName
+	case row.Keys.none() && !row.nests:
+		return nil, errNoKeyArgs
 	case !row.fits(len(words)):
-		return nil, nil, errGetKeysArity
+		return nil, errGetKeysArity
 	}
-	return row, row.keys(words), nil
+	keys, ok := c.d.table.namedKeys(row, words, 0)
+	if !ok {
+		return nil, errGetKeysArity
+	}
+	return keys, nil
 }
 
 func commandGetKeys(c *call, _ *session) (resp.Value, error) {
-	_, keys, err := target(c)
+	keys, err := target(c)
 	if err != nil {
 		return resp.Value{}, err
 	}
 	out := make([]resp.Value, len(keys))
-	for i, at := range keys {
-		out[i] = resp.BulkBytes(c.args[2+at])
+	for i, k := range keys {
+		out[i] = resp.BulkBytes(c.args[2+k.at])
 	}
 	return resp.ArrayOf(out), nil
 }
 
 func commandGetKeysAndFlags(c *call, _ *session) (resp.Value, error) {
-	row, keys, err := target(c)
+	keys, err := target(c)
 	if err != nil {
 		return resp.Value{}, err
 	}
-	access := row.Keys.Access
-	if row.accessOf != nil {
-		access = row.accessOf(c.args[2:])
-	}
 	out := make([]resp.Value, len(keys))
-	for i, at := range keys {
-		out[i] = resp.Array(resp.BulkBytes(c.args[2+at]), statusSet(strings.Fields(access)))
+	for i, k := range keys {
+		out[i] = resp.Array(resp.BulkBytes(c.args[2+k.at]), statusSet(strings.Fields(k.access)))
 	}
 	return resp.ArrayOf(out), nil
 }

@@ -27,7 +27,7 @@ var txnRows = []Command{
 		Args: args(argInteger("guards"), argString("guard").many().opt(),
 			argInteger("commands"), argBlock("then", argInteger("words"), argString("word").many()).many().opt(),
 			argInteger("commands"), argBlock("else", argInteger("words"), argString("word").many()).many().opt()),
-		plan: kvTxn},
+		plan: kvTxn, nests: true},
 	{Name: "txn.if", Arity: -5, Group: "transactions", Since: "0.1.0", Complexity: "O(1) for every key.",
 		Summary: "Inside MULTI: the commands that follow, up to TXN.ELSE, run only if the guard holds.",
 		Args:    guardArgs, Keys: oneKey("RO"), plain: true, session: outsideMulti, queue: queueIf},

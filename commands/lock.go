@@ -151,19 +151,19 @@ func planJoin(c *call) (render, error) {
 		return nil, errWaitInTxn
 	}
 	c.do(j.op(mvcc.FlagTry))
-	return joinReply, nil
-}
-
-func joinReply(r *mvcc.Result) resp.Value {
-	op := &r.Ops[0]
-	switch {
-	case op.Err != nil:
-		return failed(op.Err)
-	case op.N == 0:
-		return resp.Null()
-	default:
-		return placeReply(op.Record)
-	}
+	s, d := c.session(), c.d
+	return func(r *mvcc.Result) resp.Value {
+		op := &r.Ops[0]
+		switch {
+		case op.Err != nil:
+			return failed(op.Err)
+		case op.N == 0:
+			return resp.Null()
+		default:
+			s.held(d, op.Record)
+			return placeReply(op.Record)
+		}
+	}, nil
 }
 
 // placeReply is [key, token, lease].
@@ -176,6 +176,7 @@ func lockRelease(c *call) (render, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.session().giving(mvcc.Queue{Name: c.str(1)}, mvcc.Revision(token))
 	c.do(mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifyQueueRelease,
 		Span: mvcc.KeySpan(c.str(1)), Delta: token})
 	return allOK, nil

@@ -17,6 +17,14 @@ const (
 	latencySamples   = 160
 )
 
+// Notice sets from when on a command is in the slow log (microseconds; negative: never) and how many entries
+// that keeps, and from when on an event is noted for LATENCY (milliseconds; 0: never).
+func (d *Dispatcher) Notice(slowerThan, slowest, late int64) {
+	d.slow.threshold.Store(slowerThan)
+	d.slow.resize(slowest)
+	d.latency.threshold.Store(late)
+}
+
 // noticeable reports whether either threshold is reached.
 func (d *Dispatcher) noticeable(took time.Duration) bool {
 	slow, late := d.slow.threshold.Load(), d.latency.threshold.Load()

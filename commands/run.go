@@ -180,6 +180,9 @@ func (r *run) result(d *Dispatcher, it *item) resp.Value {
 		return refused(d.writeFate(err, sub.Bytes()))
 	}
 	result := sub.Result(it.index)
+	if result.Err != nil {
+		return failed(result.Err)
+	}
 	if it.row.planRead != nil && !it.row.wide {
 		d.stats.planned(result)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/locks"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -27,6 +28,7 @@ type session struct {
 	tx      transaction
 	subscriptions
 
+	holds   []*locks.Hold // what it acquired in RESP3: see holding.go
 	muted   muting        // CLIENT REPLY
 	written cluster.Index // the log holds all writes of this connection up to here
 
@@ -104,6 +106,7 @@ func (d *Dispatcher) Closed(conn *resp.Conn) {
 	if s, ok := conn.Session.(*session); ok {
 		s.ended.Store(true)
 		s.endSubscriptions(d)
+		s.endHolds(d)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

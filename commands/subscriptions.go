@@ -47,8 +47,14 @@ func (k *sink) Proto() int                   { return k.conn.Proto() }
 func (k *sink) Offer(head, body []byte) bool { return k.conn.Offer(head, body, k.limit) }
 func (k *sink) Post(frame []byte)            { k.conn.Post(frame, resp.PubSubLimits) }
 
-// open returns the connection's sink, making it first.
+// open returns the connection's sink, making it first. Safe for concurrent use: another connection's news may
+// be redirected to this one, which never asked for any.
 func (s *session) open(d *Dispatcher) *sink {
+	if k := s.sink.Load(); k != nil {
+		return k
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if k := s.sink.Load(); k != nil {
 		return k
 	}

@@ -129,6 +129,8 @@ type Command struct {
 	hidden bool                      // the arguments hold secrets: neither slow log nor MONITOR shows them
 	keysAt func(args [][]byte) []int // positions of the keys when Keys cannot say them
 
+	nests bool // it names keys inside commands inside it: see keysInside
+
 	subscribed bool // may be sent by a RESP2 connection that has subscriptions
 
 	subs  map[string]*Command

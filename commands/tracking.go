@@ -131,6 +131,7 @@ func (s *session) note(row *Command, args [][]byte) {
 type trackingOptions struct {
 	on, bcast, optIn, optOut, noLoop bool
 	redirect                         int64
+	target                           *session // whom redirect names
 	prefixes                         []string
 }
 
@@ -155,7 +156,7 @@ func parseTracking(c *call) (o trackingOptions, err error) {
 			if o.redirect, err = integer(w.next()); err != nil {
 				return o, err
 			}
-			if c.d.sessionOf(o.redirect) == nil {
+			if o.target = c.d.sessionOf(o.redirect); o.target == nil {
 				return o, errRedirectID
 			}
 		default:
@@ -236,7 +237,8 @@ func (s *session) startTracking(d *Dispatcher, o trackingOptions) {
 	s.open(d)
 	target := s
 	if o.redirect != 0 {
-		target = d.sessionOf(o.redirect)
+		target = o.target
+		target.open(d)
 	}
 	client := &pubsub.Tracking{ID: s.id, NoLoop: o.noLoop, Prefixes: prefixes, Tell: s.invalidator(target)}
 	tracker := d.engine.Hub().Tracker()
@@ -262,7 +264,7 @@ func (s *session) invalidator(target *session) pubsub.Invalidated {
 		case k == nil:
 		case k.Proto() >= 3:
 			k.Post(appendKeys(resp.AppendBulk(resp.AppendPush(nil, 3, 2), "invalidate"), 3, keys))
-		case target != s && target.shown[listChannels].Load() > 0:
+		case target != s && target.shownSubscribed():
 			b := resp.AppendBulk(resp.AppendPush(nil, 2, 3), "message")
 			k.Post(appendKeys(resp.AppendBulk(b, invalidateChannel), 2, keys))
 		}

@@ -129,3 +129,26 @@ func TestTrackingTableIsBounded(t *testing.T) {
 		t.Errorf("%d keys are in the table, %d were given up", keys, told)
 	}
 }
+
+// The target of REDIRECT may be any connection, and need not have asked for anything: in RESP3 it gets
+// pushes, in RESP2 a message if it is a subscriber, of whatever.
+func TestTrackingRedirectToAnyone(t *testing.T) {
+	n := startNode(t)
+	three, pattern, idle, writer := n.dial(t), n.dial(t), n.dial(t), n.dial(t)
+	three.line("HELLO 3")
+	ids := []string{three.do("CLIENT", "ID"), pattern.do("CLIENT", "ID"), idle.do("CLIENT", "ID")}
+	pattern.do("PSUBSCRIBE", "x*")
+	for i, id := range ids {
+		reader := n.dial(t)
+		reader.want("OK", "CLIENT", "TRACKING", "ON", "REDIRECT", id)
+		reader.do("GET", fmt.Sprint("k", i))
+	}
+	writer.do("MSET", "k0", "1", "k1", "1", "k2", "1")
+	three.expect(`>["invalidate" ["k0"]]`) // it rests
+	pattern.expect(`["message" "__redis__:invalidate" ["k1"]]`)
+	idle.want("PONG", "PING") // nothing that it could take for a reply
+	writer.do("MSET", "k0", "2")
+	three.want("PONG", "PING") // told once
+	n.dial(t).want("(ERR The client ID you want redirect to does not exist)", "CLIENT", "TRACKING", "ON",
+		"REDIRECT", "987654")
+}

@@ -30,6 +30,7 @@ import (
 type turn struct {
 	d       *Dispatcher
 	conn    *resp.Conn
+	s       *session
 	join    joining
 	token   mvcc.Revision
 	waiter  *locks.Waiter
@@ -58,7 +59,7 @@ func (d *Dispatcher) waitForTurn(conn *resp.Conn, s *session) bool {
 		d.reply(conn, s, row, s.call.args, refused(err), time.Since(began))
 		return true
 	}
-	t := &turn{d: d, conn: conn, join: j, until: began.Add(j.wait)}
+	t := &turn{d: d, conn: conn, s: s, join: j, until: began.Add(j.wait)}
 	v, there := t.take()
 	if there {
 		d.reply(conn, s, row, s.call.args, v, time.Since(began))
@@ -76,6 +77,9 @@ func (t *turn) do(op mvcc.Op) (r *mvcc.OpResult, err error, there bool) {
 	}
 	if err := sub.Err(); err != nil {
 		return nil, err, true
+	}
+	if err := sub.Result(0).Err; err != nil {
+		return &mvcc.OpResult{Err: err}, nil, true
 	}
 	return &sub.Result(0).Ops[0], nil, true
 }
@@ -95,13 +99,19 @@ func (t *turn) take() (v resp.Value, there bool) {
 	case r.Err != nil:
 		return failed(r.Err), true
 	case r.N == 1:
-		return placeReply(r.Record), true
+		return t.holds(r.Record), true
 	}
 	t.token = r.Record.CreateRevision()
 	t.prepare()
 	t.waiter = t.d.engine.Waiters().Join(r.Record.Key())
 	defer t.d.engine.Waiters().Leave(t.waiter)
 	return t.stand()
+}
+
+// holds is the reply of one who holds.
+func (t *turn) holds(place mvcc.Record) resp.Value {
+	t.s.held(t.d, place)
+	return placeReply(place)
 }
 
 // prepare decides how often the lease is renewed: three times in its TTL.
@@ -120,7 +130,7 @@ func (t *turn) stand() (v resp.Value, there bool) {
 		now := time.Now()
 		switch {
 		case holds:
-			return placeReply(place), true
+			return t.holds(place), true
 		case !ok:
 			return refused(t.whyGone()), true
 		case t.d.leaving.Load():
@@ -165,7 +175,7 @@ func (t *turn) timeUp() (v resp.Value, there bool) {
 	case err != nil:
 		return refused(t.d.writeFate(err, 0)), true
 	case r.N == 1:
-		return placeReply(r.Record), true
+		return t.holds(r.Record), true
 	default:
 		return resp.Null(), true
 	}

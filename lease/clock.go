@@ -138,10 +138,11 @@ func (c *Clock) ended(id mvcc.LeaseID) {
 type Verdict uint8
 
 const (
-	Unknown Verdict = iota // there is no such lease, or it is ending
+	Unknown Verdict = iota // there is no such lease
 	Renewed                // done
 	Pending                // it must be replicated first
 	NotHere                // the clock does not count in that term
+	Ending                 // its end has been proposed; soon it is Unknown, or may be renewed again
 )
 
 // Renew renews a lease, in the term in which a barrier round was confirmed.
@@ -152,8 +153,11 @@ func (c *Clock) Renew(term uint64, id mvcc.LeaseID) (ttl Millis, ref Ref, v Verd
 		return 0, ref, NotHere
 	}
 	it := c.mu.leases[id]
-	if it == nil || it.ending {
+	switch {
+	case it == nil:
 		return 0, ref, Unknown
+	case it.ending:
+		return 0, ref, Ending
 	}
 	ttl = Millis(it.ttl / time.Millisecond)
 	if !it.full {
@@ -213,13 +217,15 @@ func (c *Clock) firstLocked() *counted {
 	return nil
 }
 
-// Unend takes back that leases were ending, to try again.
+// Unend takes back that leases were ending, to try again. The attempt may still be on its way, so what the
+// log has of them counts as not full: a renewal goes through the log, where it comes before that attempt and
+// makes it void, or after it and is refused.
 func (c *Clock) Unend(refs []Ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, ref := range refs {
 		if it := c.mu.leases[ref.ID]; it != nil && it.Ref == ref && it.ending {
-			it.ending = false
+			it.ending, it.full = false, false
 			heap.Push(&c.mu.heap, it)
 		}
 	}

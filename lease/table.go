@@ -26,9 +26,9 @@ import (
 //     longer by the time since the last checkpoint and the time without leader, and not by its TTL.
 //  3. A renewal counts only if a barrier round that began after it came confirms that the leader leads: a
 //     deposed leader renews nothing. The client's TTL counts from when it asked.
-//  4. Nothing ends but by an entry in the log. Only a leader in its term proposes that, a lease it has begun
-//     to end is renewed no more, and an entry names the grant (Ref), not just the id, which may be granted
-//     anew.
+//  4. Nothing ends but by an entry in the log. Only a leader in its term proposes that, and in another term
+//     its proposal is void, as is that of a checkpoint. A lease it has begun to end is renewed no more, and
+//     an entry names the grant (Ref), not just the id, which may be granted anew.
 //  5. What is proposed on the strength of an older renewal is void: a replicated renewal changes the Ref, so
 //     an end or a checkpoint that was on its way when the renewal was applied passes it by.
 //

@@ -85,11 +85,25 @@ func (w *world) renew(id mvcc.LeaseID) {
 	}
 }
 
-// expire proposes the end of what is due. The proposal is lost, or applied some time.
-func (w *world) expire(lost bool) {
+// fate is what becomes of a proposal: it is applied some time, it is lost, or its proposer gives it up and
+// it is applied some time all the same.
+type fate int
+
+const (
+	goesOn fate = iota
+	lost
+	uncertain
+)
+
+func fateOf(n int) fate { return max(goesOn, uncertain-fate(n)) }
+
+// expire proposes the end of what is due.
+func (w *world) expire(f fate) {
 	due := w.clock.Due(2)
-	if lost {
+	if f != goesOn {
 		w.clock.Unend(due)
+	}
+	if f == lost {
 		return
 	}
 	w.propose(func() {
@@ -109,13 +123,12 @@ func (w *world) end(id mvcc.LeaseID) {
 	w.ended[id] = w.now
 }
 
-func (w *world) checkpoint(lost bool) {
+func (w *world) checkpoint(f fate) {
 	at, marks, ok := w.clock.Checkpoint(2)
-	switch {
-	case !ok:
-	case lost:
+	if f != goesOn {
 		w.clock.Repeat(marks)
-	default:
+	}
+	if ok && f != lost {
 		w.propose(func() { w.table.Checkpoint(at, marks) })
 	}
 }
@@ -125,9 +138,9 @@ var steps = []func(w *world, id mvcc.LeaseID, n int){
 	func(w *world, id mvcc.LeaseID, n int) { w.grant(id, Millis(300+10*n)) },
 	func(w *world, id mvcc.LeaseID, _ int) { w.renew(id) },
 	func(w *world, id mvcc.LeaseID, _ int) { w.renew(id) },
-	func(w *world, _ mvcc.LeaseID, n int) { w.expire(n == 0) },
-	func(w *world, _ mvcc.LeaseID, n int) { w.checkpoint(n == 0) },
-	func(w *world, _ mvcc.LeaseID, n int) { w.checkpoint(n == 0) },
+	func(w *world, _ mvcc.LeaseID, n int) { w.expire(fateOf(n)) },
+	func(w *world, _ mvcc.LeaseID, n int) { w.checkpoint(fateOf(n)) },
+	func(w *world, _ mvcc.LeaseID, n int) { w.checkpoint(fateOf(n)) },
 	func(w *world, _ mvcc.LeaseID, _ int) { w.elect() },
 	func(w *world, id mvcc.LeaseID, _ int) {
 		w.propose(func() { w.table.Renew(id); w.renewedByLog(id) })
@@ -148,7 +161,7 @@ func (w *world) play(seed uint64, n int) {
 	w.elect() // and whatever is left runs out under a new leader
 	for range 40 {
 		w.now += 20 * time.Millisecond
-		w.expire(false)
+		w.expire(goesOn)
 		w.commit(100)
 	}
 }
@@ -184,10 +197,10 @@ func TestLeasesEndInTime(t *testing.T) {
 				w.renew(mvcc.LeaseID(rapid.IntRange(1, 8).Draw(t, "id")))
 				w.commit(1)
 			}
-			w.checkpoint(false)
+			w.checkpoint(goesOn)
 			w.commit(1)
 			for range 8 {
-				w.expire(false)
+				w.expire(goesOn)
 				w.commit(1)
 			}
 			for id, until := range w.promised {
@@ -213,7 +226,7 @@ func TestLeaderChangesDoNotRestart(t *testing.T) {
 		for range 20 {
 			for range rapid.IntRange(1, 4).Draw(t, "seconds") {
 				w.now += time.Second
-				w.checkpoint(false)
+				w.checkpoint(goesOn)
 				w.commit(1)
 			}
 			lost := time.Duration(rapid.IntRange(0, 999).Draw(t, "ms")) * time.Millisecond
@@ -253,7 +266,7 @@ func TestNextFollowsRenewals(t *testing.T) {
 	if due := c.Due(10); len(due) != 2 {
 		t.Errorf("due %v", due)
 	}
-	if _, _, v := c.Renew(1, 1); v != Unknown {
+	if _, _, v := c.Renew(1, 1); v != Ending {
 		t.Errorf("renewed while it ends: %d", v)
 	}
 }

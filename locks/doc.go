@@ -7,8 +7,8 @@
 // of which the holder is called leader.
 //
 // Types to know: Book, all queues of one member; Change, something that a watcher of a queue is told;
-// Waiters, the connections of this node that wait for their turn.
+// Waiters, the connections of this node that wait for their turn; Holders, those that are told of a loss.
 //
-// Locks: Book and Waiters have one each, held for a few steps; Book's is taken under the store's. No
+// Locks: Book, Waiters and Holders have one each, held for a few steps; Book's is taken under the store's. No
 // goroutines. The package refuses to read a clock, to write to the store, and to wait.
 package locks

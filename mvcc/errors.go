@@ -23,6 +23,10 @@ var (
 	ErrNotHolder   = errors.New("mvcc: token does not hold the lock or lead the election")
 )
 
+// ErrQuota: the state may not grow. In Result.Err it is the fate of a whole transaction, in OpResult.Err that
+// of one operation.
+var ErrQuota = errors.New("mvcc: state is above its quota")
+
 // ErrBadModify means an operation that no node writes to the log.
 var ErrBadModify = errors.New("mvcc: malformed modification")
 

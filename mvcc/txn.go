@@ -31,6 +31,7 @@ type Batch struct {
 	published []Op // OpPublish, in their order, since Published was called
 
 	warming warming
+	quota   int64 // see quota.go
 
 	quiet  bool     // results are not wanted
 	unread OpResult // where they go then
@@ -45,6 +46,7 @@ type guard struct {
 func (b *Batch) begin(st *state, now UnixMilli) {
 	clear(b.events) // the last batch's records
 	b.st, b.now, b.events, b.sub, b.cause = st, now, b.events[:0], 0, Cause{}
+	b.quota = 0
 }
 
 // Events returns how many events the batch has so far.
@@ -82,12 +84,19 @@ func (b *Batch) finish() {
 }
 
 // Txn runs a transaction; if it writes anything, that is one new revision. The result goes to res, whose
-// slices are reused; res may be nil if nobody wants it. A check that can refuse a whole transaction
-// before it writes (quota, leases) belongs in front of the call, in the order of the log.
+// slices are reused; res may be nil if nobody wants it. A transaction that the quota refuses does
+// nothing, and its result says so in Err.
 //
 // It panics on an operation that is not of the closed set: the log's decoder refuses those.
 func (b *Batch) Txn(t *Txn, res *Result) {
 	b.quiet = res == nil
+	if b.refuses(t) {
+		if res != nil {
+			res.reset(false, 0)
+			res.Err, res.Revision, res.Now = ErrQuota, b.Revision(), b.now
+		}
+		return
+	}
 	b.guards = b.guards[:0]
 	ok := b.holds(t.Compares)
 	b.guardFirst(t.branch(ok))
@@ -269,6 +278,10 @@ func (b *Batch) store(op *Op, r *OpResult, c *chain, old Record, f *fields) {
 		r.Err = ErrQueueKey
 		return
 	}
+	if b.bursts(op, old, f.size()) {
+		*r = OpResult{Err: ErrQuota}
+		return
+	}
 	if c == nil {
 		c = b.st.index.add(f.key)
 	}
@@ -326,7 +339,7 @@ func (r *Result) reset(ok bool, n int) {
 	if cap(r.Ops) < n {
 		r.Ops = make([]OpResult, n)
 	}
-	r.Succeeded, r.Ops = ok, r.Ops[:n]
+	r.Succeeded, r.Ops, r.Err = ok, r.Ops[:n], nil
 }
 
 func (r *OpResult) reset() {

@@ -10,17 +10,18 @@ import (
 	"github.com/redkeep/redkeep/mvcc"
 )
 
-// The log format, version 1. All fixed integers are big-endian; uvarint and varint are those of
+// The log format, version 2. All fixed integers are big-endian; uvarint and varint are those of
 // encoding/binary; bytes is a uvarint length followed by that many bytes.
 //
 //	entry   = header request…
-//	header  =  0  u8   version (1)
+//	header  =  0  u8   version (2)
 //	           1  u32  CRC-32C of everything after this field
 //	           5  u64  origin: the process that sealed the batch, a random number per start
 //	          13  u64  batch: its number at the origin
 //	          21  u64  term the batch is meant for; in an entry of another term it is void
 //	          29  u64  time in Unix milliseconds, stamped by the leader
 //	          37  u32  number of requests
+//	          41  u64  quota in bytes, stamped by the leader: see mvcc.Batch.SetQuota (not in version 1)
 //	request = u8 kind, bytes body
 //
 //	Txn         = uvarint n, compare × n, uvarint n, op × n, uvarint n, op × n
@@ -43,9 +44,10 @@ import (
 // A field with its zero value is never written and refused when read, so each request has exactly
 // one encoding. Kinds are never renumbered; a new field or kind makes a new version.
 const (
-	codecVersion = 1
-	headerSize   = 41
-	maxNesting   = 8 // of transactions, the outermost included
+	codecVersion = 2
+	headerSize   = 49
+	headerSizeV1 = 41 // version 1, which is still read, ends before the quota
+	maxNesting   = 8  // of transactions, the outermost included
 )
 
 // RequestKind is the kind of a request in the log. The values are part of the log format.
@@ -73,6 +75,7 @@ type Header struct {
 	Term   cluster.Term
 	Time   mvcc.UnixMilli
 	Count  uint32
+	Quota  int64 // of the state, in bytes; 0: none
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -85,6 +88,7 @@ func putHeader(entry []byte, h Header) {
 	binary.BigEndian.PutUint64(entry[21:], uint64(h.Term))
 	binary.BigEndian.PutUint64(entry[29:], uint64(h.Time))
 	binary.BigEndian.PutUint32(entry[37:], h.Count)
+	binary.BigEndian.PutUint64(entry[41:], uint64(h.Quota))
 	binary.BigEndian.PutUint32(entry[1:], crc32.Checksum(entry[5:], castagnoli))
 }
 
@@ -100,16 +104,20 @@ func readHeader(entry []byte) (Header, []byte, error) {
 		Time:   mvcc.UnixMilli(binary.BigEndian.Uint64(entry[29:])),
 		Count:  binary.BigEndian.Uint32(entry[37:]),
 	}
+	if entry[0] == 1 {
+		return h, entry[headerSizeV1:], nil
+	}
+	h.Quota = max(int64(binary.BigEndian.Uint64(entry[41:])), 0)
 	return h, entry[headerSize:], nil
 }
 
 // CheckEntry verifies version and checksum of a log entry. It is safe for concurrent use.
 func CheckEntry(entry []byte) error {
-	if len(entry) < headerSize {
+	switch {
+	case len(entry) < headerSizeV1, entry[0] == codecVersion && len(entry) < headerSize:
 		return fmt.Errorf("%w: entry of %d bytes", ErrCodec, len(entry))
-	}
-	if entry[0] != codecVersion {
-		return fmt.Errorf("%w: version %d, this program reads version %d", ErrCodec, entry[0], codecVersion)
+	case entry[0] < 1, entry[0] > codecVersion:
+		return fmt.Errorf("%w: version %d, this program reads up to version %d", ErrCodec, entry[0], codecVersion)
 	}
 	sum := crc32.Checksum(entry[5:], castagnoli)
 	if want := binary.BigEndian.Uint32(entry[1:]); sum != want {

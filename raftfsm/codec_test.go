@@ -61,6 +61,8 @@ func drawOp(t *rapid.T, depth int) mvcc.Op {
 	case o.Kind == mvcc.OpModify:
 		o.Modify = rapid.SampledFrom(modifications).Draw(t, "modify")
 		drawModify(t, &o)
+	case o.Kind == mvcc.OpPublish:
+		o.Span, o.Delta = mvcc.KeySpan(o.Span.From), int64(rapid.IntRange(0, 1).Draw(t, "sharded"))
 	case o.Kind == mvcc.OpRange:
 		o.Range = mvcc.RangeOptions{
 			Limit: rapid.Int64().Draw(t, "limit"), Desc: rapid.Bool().Draw(t, "desc"),
@@ -112,7 +114,7 @@ func TestTxnRoundTrip(t *testing.T) {
 	})
 }
 
-// goldenEntry holds one of everything that version 1 can say.
+// goldenEntry holds one of everything that the log can say.
 func goldenEntry() []byte {
 	var s Submission
 	s.AddTxn(&mvcc.Txn{Then: []mvcc.Op{{Kind: mvcc.OpPut, Span: mvcc.KeySpan("key"), Value: "value"}}})
@@ -135,13 +137,45 @@ func goldenEntry() []byte {
 	s.AddCompact(1 << 40)
 	s.addMember(memberRecord{ID: 0xabc, Name: "n1", ClientAddr: "127.0.0.1:6379"})
 	entry := append(make([]byte, headerSize), s.buf...)
-	putHeader(entry, Header{Origin: 1, Batch: 2, Term: 3, Time: 1700000000000, Count: uint32(s.n)})
+	putHeader(entry, Header{Origin: 1, Batch: 2, Term: 3, Time: 1700000000000, Count: uint32(s.n),
+		Quota: 1 << 31})
 	return entry
 }
 
-// The bytes of version 1 never change: an old log must stay readable.
+// unhex reads what hex.Dump wrote.
+func unhex(t *testing.T, path string) (b []byte) {
+	dump, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(dump)) {
+		digits, _, _ := strings.Cut(line[8:], "|")
+		row, err := hex.DecodeString(strings.Join(strings.Fields(digits), ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = append(b, row...)
+	}
+	return b
+}
+
+// A log of version 1, whose header had no quota, is still read.
+func TestVersion1(t *testing.T) {
+	for file, want := range map[string][]byte{"entry-v1.hex": goldenEntry(), "strings-v1.hex": goldenStrings()} {
+		h, requests, err := readHeader(unhex(t, filepath.Join("testdata", file)))
+		if err != nil || !bytes.Equal(requests, want[headerSize:]) {
+			t.Errorf("%s: %v, %d bytes of requests", file, err, len(requests))
+		}
+		now, _, _ := readHeader(want)
+		if now.Quota = 0; h != now {
+			t.Errorf("%s: header %+v, want %+v", file, h, now)
+		}
+	}
+}
+
+// The bytes of version 2 never change: an old log must stay readable.
 func TestGoldenEntry(t *testing.T) {
-	entry, path := goldenEntry(), filepath.Join("testdata", "entry-v1.hex")
+	entry, path := goldenEntry(), filepath.Join("testdata", "entry-v2.hex")
 	if *update {
 		if err := os.WriteFile(path, []byte(hex.Dump(entry)), 0o644); err != nil {
 			t.Fatal(err)
@@ -152,7 +186,7 @@ func TestGoldenEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), hex.Dump(entry)); diff != "" {
-		t.Errorf("version 1 is encoded differently (a change needs version 2):\n%s", diff)
+		t.Errorf("version 2 is encoded differently (a change needs version 3):\n%s", diff)
 	}
 }
 
@@ -185,6 +219,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"request cut":      {byte(ReqTxn), 9, 0, 0, 0},
 		"unknown span":     {byte(ReqTxn), 7, 0, 1, byte(mvcc.OpPut), 0, 3, 0, 0},
 		"unknown compare":  {byte(ReqTxn), 8, 1, 200, 1, 0, 0, 0, 0, 0},
+		"message to keys":  {byte(ReqTxn), 7, 0, 1, byte(mvcc.OpPublish), 0, byte(mvcc.SpanFrom), 0, 0},
+		"unknown message":  {byte(ReqTxn), 8, 0, 1, byte(mvcc.OpPublish), fieldDelta, 0, 0, 4, 0},
 		"txn without body": {byte(ReqTxn), 7, 0, 1, byte(mvcc.OpTxn), 0, 0, 0, 0},
 	} {
 		r := reader{b: b}

@@ -218,9 +218,15 @@ func (r *reader) checkOp(o *mvcc.Op, fields byte) {
 		r.fail("operation and modification do not fit")
 	case (o.Kind == mvcc.OpTxn) != (o.Txn != nil):
 		r.fail("operation and nested transaction do not fit")
+	case o.Kind == mvcc.OpPublish && !isMessage(o):
+		r.fail("malformed message")
 	case o.CheckModify() != nil:
 		r.fail("malformed modification")
 	}
+}
+
+func isMessage(o *mvcc.Op) bool {
+	return o.Span.Kind == mvcc.SpanKey && (o.Delta == publishChannel || o.Delta == publishShard)
 }
 
 func (r *reader) flags() mvcc.OpFlags {

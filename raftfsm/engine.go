@@ -113,7 +113,7 @@ func New(cfg Config) *Engine {
 	e.leases = newLeaseDesk(e)
 	e.machine.leases.Observe(e.leases.clock)
 	e.proposer = &proposer{
-		origin: rand.Uint64(), kick: make(chan struct{}, 1), stop: make(chan struct{}),
+		origin: rand.Uint64(), quota: cfg.QuotaBytes, kick: make(chan struct{}, 1), stop: make(chan struct{}),
 		stats: cfg.Stats, ready: &e.machine.ready, now: e.Now,
 		limits: limits{
 			timeout: cfg.RequestTimeout, entryBytes: entryBytes, entryRequests: entryRequests,
@@ -266,7 +266,7 @@ func (e *Engine) foreign(origin uint64, index uint64) {
 
 func (e *Engine) restored() {
 	e.machine.hub.Replaced()
-	e.proposer.abandon()
+	e.proposer.abandon(cluster.Term(e.machine.ready.Load()))
 	e.leases.clock.Stop()
 	e.guard.alarmed()
 	e.compactor.compacted()

@@ -138,7 +138,7 @@ type taken struct {
 // receive is the leader's side: the cluster.Handler of kindForward.
 func (p *proposer) receive(from cluster.MemberID, payload []byte, reply func([]byte)) {
 	h, _, err := readHeader(payload)
-	if err != nil {
+	if err != nil || payload[0] != codecVersion { // the leader stamps it in place
 		reply([]byte{byte(verdictNotLeader)})
 		return
 	}

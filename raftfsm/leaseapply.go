@@ -79,6 +79,7 @@ func (m *machine) observeQueues() {
 		}
 	}
 	m.turns = changes
+	m.holders.Notify(changes)
 	for i := range changes {
 		if c := &changes[i]; c.Published() {
 			m.told.messages = append(m.told.messages, pubsub.Message{
@@ -93,6 +94,7 @@ func (m *machine) replaceLeases(fresh *state) {
 	m.leases.Replace(fresh.leases)
 	m.book.Replace(queuesOf(fresh.store))
 	m.waiters.NotifyAll()
+	m.holders.Recheck(m.book)
 }
 
 // queuesOf builds the book of a store that nobody else uses yet.

@@ -1,6 +1,10 @@
 package raftfsm
 
-import "time"
+import (
+	"time"
+
+	"github.com/redkeep/redkeep/cluster"
+)
 
 // The leader's loop over the leases: it proposes the end of those whose time is over, and checkpoints.
 //
@@ -8,6 +12,9 @@ import "time"
 // thousand that end at once go in slices, between which everybody else's writes have their turn. All keys of
 // one lease go in one revision, however many: that is what a lease means, and such an entry takes as long as
 // it takes.
+//
+// What the loop proposes follows from the clock of one term, so it is bound to that term: a successor may
+// have promised more by then, and renews without the log.
 const (
 	leaseTick       = 100 * time.Millisecond // no lease is shorter
 	leasesAtOnce    = 500
@@ -28,21 +35,23 @@ func (d *leaseDesk) expire() {
 		case <-e.stop:
 			return
 		}
-		for d.counting() && d.endDue(sub) {
+		for d.counting(sub) && d.endDue(sub) {
 		}
 		if now := e.cfg.Monotonic(); now-marked >= checkpointEvery {
 			marked = now
-			for d.counting() && d.checkpoint(sub) {
+			for d.counting(sub) && d.checkpoint(sub) {
 			}
 		}
 		timer.Reset(d.untilNext())
 	}
 }
 
-// counting reports whether this node leads and its clock counts in that term.
-func (d *leaseDesk) counting() bool {
+// counting reports whether this node leads and its clock counts in that term, to which it binds sub. It must
+// be asked before the clock is: a later term of the clock makes sub void, an earlier one would not.
+func (d *leaseDesk) counting(sub *Submission) bool {
 	term, running := d.clock.Term()
-	return running && term == uint64(d.engine.node.Term()) && d.engine.leading()
+	sub.term = cluster.Term(term)
+	return running && sub.term == d.engine.node.Term() && d.engine.leading()
 }
 
 // endDue ends one batch of leases; more tells that there may be others.

@@ -23,6 +23,8 @@ import (
 //  1. A call's asks are answered by a leader whose barrier round began after the call came.
 //  2. The clock is asked in the term whose round was confirmed, and says so if it does not count in it.
 //  3. A call is finished once, within about the request timeout.
+//  4. A lease is said to be unknown only when its end has been applied: so what hangs on it is gone for every
+//     linearizable read that begins after the answer. A renewal that finds its lease ending waits for that.
 //
 // Rejected: renewing as a write, which costs every member a log entry and a sync. Drawback: a renewal through
 // a follower waits for the message before it, as forwarded writes do.
@@ -30,7 +32,7 @@ type leaseDesk struct {
 	engine *Engine
 	clock  *lease.Clock
 	kick   chan struct{}
-	slow   sync.WaitGroup // renewals that wait for the log
+	slow   sync.WaitGroup // renewals that wait for the log, or for the end of their lease
 
 	mu struct {
 		sync.Mutex
@@ -49,7 +51,7 @@ type LeaseAsk struct {
 
 // LeaseAnswer answers a LeaseAsk.
 type LeaseAnswer struct {
-	Found         bool // false: no such lease, or one that is ending; or the token does not hold
+	Found         bool // false: no such lease; or the token does not hold
 	Granted, Left lease.Millis
 }
 
@@ -98,8 +100,16 @@ func (e *Engine) Book() *locks.Book { return e.machine.book }
 // Waiters returns the registry of those who wait on this node for a place to hold.
 func (e *Engine) Waiters() *locks.Waiters { return e.machine.waiters }
 
+// Holders returns the registry of those who hold something by a connection of this node.
+func (e *Engine) Holders() *locks.Holders { return e.machine.holders }
+
 func (d *leaseDesk) enter(c *LeaseCall) {
 	c.done, c.deadline = make(chan struct{}), time.Now().Add(d.engine.cfg.RequestTimeout)
+	d.line(c)
+}
+
+// line puts a call into the queue.
+func (d *leaseDesk) line(c *LeaseCall) {
 	d.mu.Lock()
 	closed := d.mu.closed
 	if !closed {
@@ -211,13 +221,15 @@ func (d *leaseDesk) lead(calls []*LeaseCall) (left []*LeaseCall) {
 	if round.Err() != nil || d.engine.node.Term() != term || !d.engine.node.IsLeader() {
 		return calls
 	}
-	var pending []*LeaseCall
+	var pending, ending []*LeaseCall
 	var refs []lease.Ref
 	for _, c := range calls {
-		switch n, here := d.answer(c, uint64(term), &refs); {
-		case !here:
+		switch d.answer(c, uint64(term), &refs) {
+		case lease.NotHere:
 			left = append(left, c)
-		case n > 0:
+		case lease.Ending:
+			ending = append(ending, c)
+		case lease.Pending:
 			pending = append(pending, c)
 		default:
 			c.finish(nil)
@@ -226,12 +238,29 @@ func (d *leaseDesk) lead(calls []*LeaseCall) (left []*LeaseCall) {
 	if len(pending) > 0 {
 		d.replicate(pending, refs)
 	}
+	if len(ending) > 0 {
+		d.slow.Go(func() { d.again(ending) })
+	}
 	return left
 }
 
-// answer fills in the answers of a call. It returns how many of its renewals have to be replicated first, and
-// false if the clock does not count in this term.
-func (d *leaseDesk) answer(c *LeaseCall, term uint64, refs *[]lease.Ref) (pending int, here bool) {
+// again puts calls back into the queue, a moment later.
+func (d *leaseDesk) again(calls []*LeaseCall) {
+	if !d.pause() {
+		for _, c := range calls {
+			c.finish(ErrClosed)
+		}
+		return
+	}
+	for _, c := range late(calls, time.Now()) {
+		d.line(c)
+	}
+}
+
+// answer fills in the answers of a call. It returns Renewed if that is all, Pending if some of its renewals
+// have to be replicated first, and Ending or NotHere if the clock has to be asked again.
+func (d *leaseDesk) answer(c *LeaseCall, term uint64, refs *[]lease.Ref) lease.Verdict {
+	outcome := lease.Renewed
 	c.Answers = make([]LeaseAnswer, len(c.Asks))
 	for i := range c.Asks {
 		ask, a := &c.Asks[i], &c.Answers[i]
@@ -245,18 +274,18 @@ func (d *leaseDesk) answer(c *LeaseCall, term uint64, refs *[]lease.Ref) (pendin
 			a.Granted, ref, verdict = d.clock.Renew(term, id)
 			a.Left = a.Granted
 			if verdict == lease.Pending {
-				pending++
+				outcome = lease.Pending
 				*refs = append(*refs, ref)
 			}
 		} else {
 			a.Granted, a.Left, verdict = d.clock.Left(term, id)
 		}
-		if verdict == lease.NotHere {
-			return 0, false
+		if verdict == lease.NotHere || verdict == lease.Ending {
+			return verdict
 		}
 		a.Found = verdict != lease.Unknown
 	}
-	return pending, true
+	return outcome
 }
 
 // leaseOf returns the lease that is asked about.

@@ -36,6 +36,7 @@ type machine struct {
 	leases    *lease.Table
 	book      *locks.Book
 	waiters   *locks.Waiters
+	holders   *locks.Holders
 	hooks     hooks
 	stats     *Stats
 
@@ -72,7 +73,7 @@ type hooks struct {
 func newMachine(stats *Stats) *machine {
 	m := &machine{
 		store: mvcc.New(), deadlines: lease.NewDeadlines(), leases: lease.NewTable(),
-		book: locks.NewBook(), waiters: locks.NewWaiters(), stats: stats,
+		book: locks.NewBook(), waiters: locks.NewWaiters(), holders: locks.NewHolders(), stats: stats,
 	}
 	m.store.Attach(m.leases, m.book)
 	m.members.Store(&[]memberRecord{})
@@ -113,6 +114,7 @@ func (m *machine) apply(l *raft.Log) {
 	r := reader{b: requests}
 	m.ahead.start(requests)
 	events := m.store.Update(mvcc.UnixMilli(m.clock.Load()), func(b *mvcc.Batch) {
+		b.SetQuota(h.Quota)
 		for kind, body, more := r.request(); more; kind, body, more = r.request() {
 			m.ahead.step(b)
 			m.request(b, kind, &body, results.next())
@@ -129,7 +131,7 @@ func (m *machine) apply(l *raft.Log) {
 	m.tell(l.Index, events)
 	m.mark(l.Index)
 	m.applied.Store(l.Index)
-	m.announce(l, h, own)
+	m.announce(l, h, requests, own)
 	m.wakeTurns()
 }
 
@@ -216,17 +218,13 @@ func (m *machine) wakeTurns() {
 }
 
 // announce tells those who wait for this entry.
-func (m *machine) announce(l *raft.Log, h Header, own *batch) {
+func (m *machine) announce(l *raft.Log, h Header, requests []byte, own *batch) {
 	if own != nil {
 		finishAll(own.subs, nil)
 	} else {
 		m.hooks.foreign(h.Origin, l.Index)
 	}
-	kind := RequestKind(0)
-	if len(l.Data) > headerSize {
-		kind = RequestKind(l.Data[headerSize])
-	}
-	if kind == ReqLeaderStart {
+	if len(requests) > 0 && RequestKind(requests[0]) == ReqLeaderStart {
 		m.ready.Store(l.Term)
 		m.hooks.newTerm(cluster.Term(l.Term))
 	}
@@ -310,5 +308,6 @@ func (f *filler) next() *mvcc.Result {
 	if s == nil {
 		return nil
 	}
+	s.results[f.i-1].Err = nil // of its last use
 	return &s.results[f.i-1]
 }

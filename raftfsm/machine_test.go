@@ -137,7 +137,7 @@ func TestApplyExpire(t *testing.T) {
 func TestApplyPanicsOnDamage(t *testing.T) {
 	l := newUnclosed() // the panic leaves its store locked: the process would have died
 	for name, data := range map[string][]byte{
-		"checksum": func() []byte { b := goldenEntry(); b[50] ^= 1; return b }(),
+		"checksum": func() []byte { b := goldenEntry(); b[60] ^= 1; return b }(),
 		"kind": func() []byte {
 			b := appendRequest(make([]byte, headerSize), ReqUser, func(b []byte) []byte { return b })
 			putHeader(b, Header{Term: 1, Count: 1})

@@ -32,7 +32,10 @@ import (
 //  5. A submission is finished exactly once: by the state machine, which claims a batch before it
 //     writes results, or by the clock here, which takes the submission out of the batch first. Both
 //     hold the lock for that step.
-//  6. Only a submission that timed out in flight is uncertain. (Or one whose entry came inside an
+//  6. A submission that is bound to a term (what a leader decided by its own clock) waits and is sealed in
+//     that term only: the queue holds none of another term than rounds.term, and nothing is sealed in
+//     another term than that. Where it would go back to the queue of a later term, it fails.
+//  7. Only a submission that timed out in flight is uncertain. (Or one whose entry came inside an
 //     installed snapshot, where its result is lost.)
 //
 // Rejected: one raft entry per command (each costs 10 to 20 microseconds of encoding and futures on
@@ -43,6 +46,7 @@ type proposer struct {
 	node   *cluster.Node
 	limits limits
 	origin uint64
+	quota  int64 // of the state, in bytes: what this node stamps when it leads
 	kick   chan struct{}
 	stop   chan struct{}
 	wg     sync.WaitGroup
@@ -108,6 +112,9 @@ func (p *proposer) enqueue(s *Submission) error {
 	defer p.mu.Unlock()
 	if p.mu.closed {
 		return ErrClosed
+	}
+	if s.term != 0 && s.term != p.mu.rounds.term {
+		return ErrNoLeader
 	}
 	if p.mu.bytes > 0 && p.mu.bytes+size > p.limits.queueBytes {
 		p.stats.Busy.Add(1)
@@ -189,7 +196,8 @@ func (p *proposer) follow(term cluster.Term) *batch {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.mu.queue) == 0 || len(p.mu.inflight) >= p.limits.inflight || p.unacknowledgedLocked() {
+	if len(p.mu.queue) == 0 || len(p.mu.inflight) >= p.limits.inflight || p.unacknowledgedLocked() ||
+		p.mu.rounds.term != term {
 		return nil
 	}
 	p.unstored.Store(true)
@@ -250,6 +258,7 @@ func (p *proposer) encode(b *batch) []byte {
 	}
 	putHeader(data, Header{
 		Origin: p.origin, Batch: b.number, Term: b.term, Time: p.now(), Count: uint32(requests),
+		Quota: p.quota,
 	})
 	p.stats.batch(requests, size)
 	return data
@@ -325,11 +334,26 @@ func (p *proposer) newTerm(term cluster.Term) {
 		return b.term < term
 	})
 	p.requeueLocked(void)
-	p.mu.rounds, p.mu.taken = rounds{term: term}, map[uint64]taken{}
+	stale := p.becomeTermLocked(term)
 	p.mu.Unlock()
 	p.unstored.Store(false)
 	p.refusal.Store(false)
+	finishAll(stale, ErrNoLeader)
 	wake(p.kick)
+}
+
+// becomeTermLocked begins a term and takes what was bound to an earlier one out of the queue (invariant 6).
+func (p *proposer) becomeTermLocked(term cluster.Term) (stale []*Submission) {
+	p.mu.rounds, p.mu.taken = rounds{term: term}, map[uint64]taken{}
+	p.mu.queue = slices.DeleteFunc(p.mu.queue, func(s *Submission) bool {
+		if s.term == 0 || s.term == term {
+			return false
+		}
+		stale = append(stale, s)
+		p.mu.bytes -= int64(len(s.buf))
+		return true
+	})
+	return stale
 }
 
 // claim takes the batch with this number out of the flight, for the state machine to fill its
@@ -347,16 +371,19 @@ func (p *proposer) claim(number uint64, term cluster.Term) *batch {
 	return nil
 }
 
-// abandon fails all in flight as uncertain: their entries came inside a snapshot, without results.
-func (p *proposer) abandon() {
+// abandon fails all in flight as uncertain: their entries came inside a snapshot, without results, and so
+// did the LeaderStart of this term.
+func (p *proposer) abandon(term cluster.Term) {
 	p.mu.Lock()
 	gone := p.mu.inflight
 	p.mu.inflight = nil
 	for _, b := range gone {
 		p.releaseLocked(b)
 	}
+	stale := p.becomeTermLocked(term)
 	p.mu.Unlock()
 	p.unstored.Store(false)
+	finishAll(stale, ErrNoLeader)
 	for _, b := range gone {
 		p.stats.Uncertain.Add(uint64(len(b.subs)))
 		finishAll(b.subs, ErrUncertain)

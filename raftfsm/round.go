@@ -51,7 +51,7 @@ func (p *proposer) lead(term cluster.Term) {
 	foreign, own := p.nextRound(term)
 	for i := range foreign {
 		f := &foreign[i]
-		f.header.Time = p.now()
+		f.header.Time, f.header.Quota = p.now(), p.quota
 		putHeader(f.data, f.header)
 		p.propose(f.data, nil)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/mvcc"
 )
 
@@ -17,6 +18,7 @@ type Submission struct {
 
 	buf      []byte // encoded requests
 	n        int
+	term     cluster.Term // not 0: worth something in this term only, void in any other
 	done     chan struct{}
 	deadline time.Time
 	err      error
@@ -84,7 +86,7 @@ func (s *Submission) Reset() {
 	if len(s.results) > 256 {
 		s.results = nil
 	}
-	s.buf, s.n, s.err = s.buf[:0], 0, nil
+	s.buf, s.n, s.err, s.term = s.buf[:0], 0, nil, 0
 }
 
 // prepare makes room for the results, keeping what earlier ones allocated.

@@ -32,7 +32,8 @@ type Conn struct {
 	leaving       bool // CloseAfterReply was called
 	gone          bool // nothing can be written any more
 	writeBy       time.Time
-	pushes        *outbox // nil until EnablePushes; see push.go
+	pushes        atomic.Pointer[outbox] // nil until EnablePushes; see push.go
+	resting       atomic.Bool            // whether the outbox is to be open
 
 	// Own synchronisation.
 	owner      atomic.Pointer[x509.Certificate] // nil until a handshake has verified one

@@ -93,7 +93,7 @@ func (c *Conn) fill() error {
 	}
 	c.rest()
 	n, err := c.read()
-	if err != nil && c.pushes != nil {
+	if err != nil && c.pushes.Load() != nil {
 		c.Kill() // the writer may be stuck on a client that does not read
 	}
 	c.wake()

@@ -66,17 +66,22 @@ type OutputLimits struct {
 var PubSubLimits = OutputLimits{Hard: 32 << 20, Soft: 8 << 20, For: time.Minute}
 
 // EnablePushes gives the connection an outbox. room is called, on any goroutine and without a lock held,
-// when a queue that refused an Offer is at most half full. A second call does nothing. Handler only.
+// when a queue that refused an Offer is at most half full. A second call does nothing. Safe for concurrent
+// use.
 func (c *Conn) EnablePushes(room func()) {
-	if c.pushes == nil {
-		c.pushes = &outbox{conn: c, room: room}
+	o := &outbox{conn: c, room: room}
+	if !c.pushes.CompareAndSwap(nil, o) {
+		return
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.open = c.resting.Load()
 }
 
 // Offer queues a push unless limit bytes are queued already. The parts must not be changed afterwards.
 // REQUIRES: EnablePushes. Safe for concurrent use; never blocks.
 func (c *Conn) Offer(head, body []byte, limit int) bool {
-	o := c.pushes
+	o := c.pushes.Load()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.mu.bytes >= limit {
@@ -90,7 +95,7 @@ func (c *Conn) Offer(head, body []byte, limit int) bool {
 // Post queues a push whatever is queued already, and cuts the client if that is more than limits allow.
 // REQUIRES: EnablePushes. Safe for concurrent use; never blocks.
 func (c *Conn) Post(body []byte, limits OutputLimits) {
-	if c.pushes.post(frame{body: body}, limits) {
+	if c.pushes.Load().post(frame{body: body}, limits) {
 		c.Kill()
 	}
 }
@@ -189,8 +194,12 @@ func (c *Conn) writePushes(b []byte) bool {
 }
 
 // rest opens the outbox: pushes are written as they come. wake closes it again and waits for the writer.
+//
+// resting is stored before pushes is read, and EnablePushes does it the other way round: so whoever comes
+// second sees the other, and an outbox that is made while the connection rests is open until it wakes.
 func (c *Conn) rest() {
-	o := c.pushes
+	c.resting.Store(true)
+	o := c.pushes.Load()
 	if o == nil {
 		return
 	}
@@ -204,7 +213,8 @@ func (c *Conn) rest() {
 }
 
 func (c *Conn) wake() {
-	o := c.pushes
+	c.resting.Store(false)
+	o := c.pushes.Load()
 	if o == nil {
 		return
 	}
@@ -219,13 +229,14 @@ func (c *Conn) wake() {
 
 // Deliver puts what is queued behind the replies so far: it will stand before the next reply. Handler only.
 func (c *Conn) Deliver() {
-	if c.pushes == nil || c.gone {
+	o := c.pushes.Load()
+	if o == nil || c.gone {
 		return
 	}
 	w := c.parser.work
 	for before, _ := c.queued(); before > 0 && w != nil && !c.gone; { // not what comes while this writes
 		chunk := w.out[len(w.out):]
-		if !c.pushes.take(&chunk, false) {
+		if !o.take(&chunk, false) {
 			return
 		}
 		w.out = append(w.out, chunk...)
@@ -238,7 +249,7 @@ func (c *Conn) Deliver() {
 
 // queued returns the bytes and the number of pushes that wait. Safe for concurrent use.
 func (c *Conn) queued() (bytes, frames int) {
-	o := c.pushes
+	o := c.pushes.Load()
 	if o == nil {
 		return 0, 0
 	}

@@ -6,7 +6,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// A script finds the names that Redis 7 gives it, minus coroutine, load, cmsgpack and struct. The table that
+// A script finds the names that Redis 7 gives it, minus coroutine and load. The table that
 // it sees as _G is empty: its metatable finds what there is and refuses what there is not, so that a
 // forgotten `local` is an error and not a global. The libraries are behind such tables, too, and rawset,
 // setmetatable and the functions of table refuse them. Nothing is made before it is asked for: most scripts
@@ -34,6 +34,7 @@ var libraries = map[string]struct {
 }{
 	"string": {stringFunctions, nil}, "table": {tableFunctions, nil}, "math": {mathFunctions, mathValues},
 	"bit": {bitFunctions, nil}, "cjson": {jsonFunctions, jsonValues}, "redis": {redisFunctions, redisValues},
+	"struct": {structFunctions, nil}, "cmsgpack": {msgpackFunctions, msgpackValues},
 }
 
 func (r *run) open(in Input) {

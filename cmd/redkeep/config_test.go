@@ -51,7 +51,7 @@ func TestSettingsDefaults(t *testing.T) {
 		historyAge:    time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
 		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128, watchBufferBytes: 1 << 20,
-		trackingKeys: 1_000_000, lockTTL: time.Minute,
+		trackingKeys: 1_000_000, lockTTL: time.Minute, slowerThan: 10_000, slowLogLength: 128,
 		tls: tlsSettings{
 			client: certSettings{auth: "none"}, peer: certSettings{auth: "none"}, minVersion: tls.VersionTLS12,
 		},
@@ -97,6 +97,8 @@ func TestSettingsEverywhere(t *testing.T) {
 		"tls-min-version": "1.2", "tls-cipher-suites": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 		"peer-tls-cert-file": "e.pem", "peer-tls-key-file": "f.pem", "peer-tls-ca-file": "g.pem",
 		"peer-tls-crl-file": "h.pem", "peer-tls-allowed-name": "n1,*.peers", "peer-auto-tls": "false",
+		"slowlog-log-slower-than": "-1", "slowlog-max-len": "9",
+		"latency-monitor-threshold": "100",
 	}
 	separately := []string{"peer-secret-file"} // excludes others
 	var file strings.Builder

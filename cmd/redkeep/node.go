@@ -172,12 +172,14 @@ func (n *node) serveClients() error {
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
 		MaxTxnOps: int(s.maxTxnOps), LockTTL: s.lockTTL, ConfigFile: s.configFile,
 		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
-		Clock: wallClock, Troubles: n.trust.troubles,
+		Rewrite: rewriteConfig(s.configFile),
+		Clock:   wallClock, Troubles: n.trust.troubles,
 		Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
 	notify, _ := pubsub.ParseNotify(s.notifyEvents) // checked with the settings
 	n.engine.Hub().SetNotify(notify)
 	n.engine.Hub().Tracker().SetLimit(int(s.trackingKeys))
+	n.dispatcher.Notice(s.slowerThan, s.slowLogLength, s.latencyThreshold)
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),
 		Logger: n.log,

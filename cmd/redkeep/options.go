@@ -35,6 +35,8 @@ type settings struct {
 	watchBufferBytes, trackingKeys  int64
 	notifyEvents                    string
 	tls                             tlsSettings
+	slowerThan, slowLogLength       int64
+	latencyThreshold                int64
 }
 
 // option is one row of the table below: a setting of the server under its only name. The flag is --name, the
@@ -111,6 +113,14 @@ var plainOptions = []option{
 		setNumber(func(s *settings) *int64 { return &s.trackingKeys }, 0, 1<<31-1)},
 	{"notify-keyspace-events", "", "letters", groupNode,
 		"keyspace notifications of this node, as in Redis: KEA for all (default: none)", setNotify},
+	{"slowlog-log-slower-than", "10000", "number", groupLog,
+		"microseconds from which on a command is in SLOWLOG; 0 for every one, -1 for none",
+		setNumber(func(s *settings) *int64 { return &s.slowerThan }, -1, math.MaxInt64)},
+	{"slowlog-max-len", "128", "number", groupLog, "entries that SLOWLOG keeps",
+		setNumber(func(s *settings) *int64 { return &s.slowLogLength }, 0, 1<<20)},
+	{"latency-monitor-threshold", "0", "number", groupLog,
+		"milliseconds from which on LATENCY notes an event; 0 for never",
+		setNumber(func(s *settings) *int64 { return &s.latencyThreshold }, 0, math.MaxInt64)},
 
 	{"log-store", cluster.LogStoreWAL, "wal|boltdb", groupRaft, "what holds the replicated log",
 		setChoice(func(s *settings) *string { return &s.logStore }, cluster.LogStoreWAL, cluster.LogStoreBoltDB)},

@@ -79,8 +79,14 @@ func run(c config) error {
 	if err := measureWatches(c, procs, t); err != nil {
 		return err
 	}
-	if strings.Contains(leaseEnd, c.only) {
-		if err := measureLeaseEnd(c, procs, t); err != nil {
+	for _, one := range []struct {
+		name    string
+		measure func(config, *processes, *table) error
+	}{{leaseEnd, measureLeaseEnd}, {deadlines, measureDeadlines}, {catchUp, measureCatchUp}} {
+		if !strings.Contains(one.name, c.only) {
+			continue
+		}
+		if err := one.measure(c, procs, t); err != nil {
 			return err
 		}
 	}

@@ -20,9 +20,11 @@ type table struct {
 	walkP99     time.Duration
 	delivery    map[string]time.Duration            // of events to watchers, median
 	failover    map[string]map[string]interruptions // way, system
+	catchUp     map[string]float64                  // events a second from history, by form of watch
 	stopped     float64                             // SET rate beside watchers that do not read, over that without
 	overTLS     float64                             // SET rate with TLS over that without
 	backup      float64                             // of a save, in MB/s
+	deadlines   float64                             // SET rate while a million keys end in a minute, over that before
 	took        time.Duration
 }
 
@@ -31,6 +33,7 @@ func newTable() *table {
 		rates: map[string]map[string]float64{}, memory: map[string]int64{}, memoryAfter: map[string]int64{},
 		restart: map[string]time.Duration{}, stalls: map[string]map[string]time.Duration{},
 		delivery: map[string]time.Duration{}, failover: map[string]map[string]interruptions{},
+		catchUp: map[string]float64{},
 	}
 }
 
@@ -116,6 +119,15 @@ func (t *table) verdicts() []verdict {
 	}
 	if t.backup > 0 {
 		add(t.backup >= backupRate, "snapshot save beside writes: %.0f MB/s, at least %d MB/s", t.backup, backupRate)
+	}
+	if t.deadlines > 0 {
+		add(t.deadlines >= 0.9, "SET, 64 clients, while a million keys end in a minute: %.0f %%, at least 90 %%",
+			100*t.deadlines)
+	}
+	for _, form := range catchUpForms {
+		if rate := t.catchUp[form.name]; rate > 0 {
+			add(rate >= catchUpLeast, "%s, %s: %.0f a second, at least %d", catchUp, form.name, rate, catchUpLeast)
+		}
 	}
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd, backupSave} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {

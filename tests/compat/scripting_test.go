@@ -19,6 +19,7 @@ var scriptFamilies = []family{
 	{"scripts: numbers", func(p *pair) { p.scripts("numbers") }},
 	{"scripts: tables", func(p *pair) { p.scripts("tables") }},
 	{"scripts: json", func(p *pair) { p.scripts("json") }},
+	{"scripts: struct and cmsgpack", func(p *pair) { p.scripts("packing") }},
 	{"scripts: as libraries send them", func(p *pair) { p.libraryScripts() }},
 	{"scripts: loose", func(p *pair) {
 		for _, s := range p.corpus("loose") {

@@ -95,6 +95,9 @@ func lastSight(t *tenancy, s sight) bool { return t.promised-int64(t.ttl) <= s.r
 // checkSights: what is gone does not come back, and a lease whose key is gone is not renewed.
 func checkSights(t *tenancy) error {
 	for i, s := range t.sights {
+		if s.there && t.refused != 0 && s.call > t.refused {
+			return fmt.Errorf("lease %s was said to be gone, and then its key was still there", t.id)
+		}
 		if s.there {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 // lockWork is what the checks of locks had to work with.
 type lockWork struct {
 	turns, writes, lost, late, inVain int
+	proclaims                         int
 	left, kept                        int // places of those who went away while they waited: freed, or not
 	handOvers                         []time.Duration
 }
@@ -22,6 +23,7 @@ const (
 	minLate      = 20
 	minHandOvers = 50
 	minLeft      = 5
+	minProclaims = 20
 	// handOverTime is what half of all hand-overs take at most, faults included. A waiter that is not woken
 	// looks for itself when it renews its lease, three times in its TTL.
 	handOverTime = 200 * time.Millisecond
@@ -57,6 +59,7 @@ func checkLocks(j *journal, turns []*turn, gone []string) (work lockWork, err er
 		}
 	}
 	w.countGone(gone, &work)
+	work.proclaims = w.proclaims
 	return work, checkOrder(turns)
 }
 
@@ -142,6 +145,9 @@ func (work *lockWork) lack() (out []error) {
 	} else if p50 := work.handOver(2); p50 > handOverTime {
 		say("half of %d hand-overs took longer than %v", len(work.handOvers), p50)
 	}
+	if work.proclaims < minProclaims {
+		say("too little work: %d proclamations, want %d", work.proclaims, minProclaims)
+	}
 	if work.left < minLeft || work.kept > work.left {
 		say("of the places of clients that went away while they waited %d were freed, %d were not", work.left,
 			work.kept)
@@ -159,9 +165,11 @@ func (work *lockWork) handOver(n int) time.Duration {
 }
 
 func (work *lockWork) String() string {
-	return fmt.Sprintf("%d turns at locks, %d fenced writes, %d locks lost, %d uses of old tokens refused, %d "+
-		"waits in vain, %d places freed by clients that went away (%d kept); hand-over p50 %v, p95 %v",
-		work.turns, work.writes, work.lost, work.late, work.inVain, work.left, work.kept,
+	return fmt.Sprintf("%d turns at locks and elections, %d fenced writes and %d proclamations, %d locks lost, "+
+		"%d uses of old tokens refused, %d waits in vain, %d places freed by clients that went away (%d kept); "+
+		"hand-over p50 %v, p95 %v",
+		work.turns, work.writes-work.proclaims, work.proclaims, work.lost, work.late, work.inVain, work.left,
+		work.kept,
 		work.handOver(2).Round(10*time.Microsecond), work.handOver(20).Round(10*time.Microsecond))
 }
 
@@ -182,6 +190,15 @@ func (r *run) settleLocks(w *world) {
 		name := turnPrefix + string(rune('a'+i%lockNames))
 		node.Eventually(w.t, 5*time.Second, name+" is free", func() error {
 			return lockIsFree(w.cluster.Nodes[i%len(w.cluster.Nodes)].ClientAddr, name)
+		})
+	}
+	for i := range elections {
+		name := turnPrefix + string(rune('m'+i))
+		node.Eventually(w.t, 5*time.Second, name+" has no leader", func() error {
+			if r, err := wire.Once(first, clientTimeout, "ELECTION.LEADER", name); err != nil || !r.Null {
+				return fmt.Errorf("ELECTION.LEADER: %s, %v", r, err)
+			}
+			return nil
 		})
 	}
 	node.Eventually(w.t, 20*time.Second, "the journal of the locks", func() error {

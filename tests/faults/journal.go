@@ -97,6 +97,8 @@ type replayed struct {
 	places map[int64]*standing
 	values map[string]int64 // fenced value -> revision
 	queues map[string][]*standing
+
+	proclaims int
 }
 
 // replay is the naive model of the rules: the first of a queue holds; if it is shared, so do the shared ones
@@ -113,6 +115,8 @@ func (j *journal) replay() (*replayed, error) {
 		switch {
 		case isValue:
 			err = w.write(name, e)
+		case e.kind == "put" && w.places[e.token] != nil && w.places[e.token].key == e.key:
+			err = w.write(name, e) // a leader proclaims
 		case e.kind == "put":
 			err = w.enter(name, e)
 		default:
@@ -166,8 +170,11 @@ func (w *replayed) write(name string, e entry) error {
 	w.values[e.value] = e.revision
 	token := tokenIn(e.value)
 	p := w.places[token]
-	if p == nil || !p.held || p.ended != "" {
+	switch {
+	case p == nil || !p.held || p.ended != "":
 		return fmt.Errorf("%s was written by token %d, which did not hold it", name, token)
+	case e.key == p.key:
+		w.proclaims++
 	}
 	return nil
 }

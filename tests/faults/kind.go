@@ -43,7 +43,7 @@ type Kind struct {
 var kinds = []*Kind{
 	getKind, setKind, delKind, incrKind, appendKind, msetKind, kvPutKind, kvRangeKind, kvDelKind, setPxKind,
 	expireKind, casKind, multiKind, watchedKind, kvTxnKind,
-	kvTxnReadKind, evalKind,
+	kvTxnReadKind, evalKind, txnIfKind, nestedKind,
 }
 
 // Mark is a value that only one operation writes.

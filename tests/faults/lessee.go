@@ -146,7 +146,8 @@ func (l *lessee) live(t *tenancy) {
 			t.promised = call + int64(t.ttl)
 			t.latest = max(t.latest, now)
 		case strings.HasPrefix(r.Text, "NOLEASE "):
-			t.refused = now // it is about to end: the key may still be there
+			t.refused = now
+			l.look(t)
 			return
 		case f == unknown:
 			t.latest = forever

@@ -12,13 +12,16 @@ import (
 
 // Times of those who take locks: no lease outlasts a round of faults by much.
 const (
-	lockNames = 3
+	lockNames = 3 // turn:a and on; elections are turn:m and on
+	elections = 2
 	lockTTL   = time.Second
 	lockWait  = 2 * time.Second
 )
 
-// turn is one place that a client was told to hold, and what it did with it.
+// turn is one place that a client was told to hold, and what it did with it. Of an election, what it writes
+// is what it proclaims.
 type turn struct {
+	election         bool
 	name, key, lease string
 	shared           bool
 	token            int64
@@ -130,12 +133,17 @@ func fateOf(r wire.Reply, ok bool) fate {
 	return unknown
 }
 
-func isLost(r wire.Reply) bool { return r.IsErr() && strings.HasPrefix(r.Text, "LOCKLOST ") }
+func isLost(r wire.Reply) bool {
+	return r.IsErr() && (strings.HasPrefix(r.Text, "LOCKLOST ") || strings.HasPrefix(r.Text, "NOTLEADER "))
+}
 
 // once is one attempt at a lock.
 func (l *locker) once() {
 	l.serial++
 	t := &turn{name: turnPrefix + string(rune('a'+l.rng.IntN(lockNames))), shared: l.chance(3)}
+	if l.chance(4) {
+		t.name, t.shared, t.election = turnPrefix+string(rune('m'+l.rng.IntN(elections))), false, true
+	}
 	args := l.request(t)
 	t.call = l.run.now()
 	r, ok := l.do(args...)
@@ -160,13 +168,47 @@ func (l *locker) once() {
 	}
 }
 
+// enter, write, keep and leave are the commands of a turn; enter lacks TTL or LEASE.
+func (t *turn) enter(value string) []string {
+	args := []string{"LOCK.ACQUIRE", t.name, "VALUE", value, "WAIT", millis(lockWait)}
+	switch {
+	case t.election:
+		return []string{"ELECTION.CAMPAIGN", t.name, value, "WAIT", millis(lockWait)}
+	case t.shared:
+		return append(args, "SHARED")
+	}
+	return args
+}
+
+func (t *turn) write(value string) []string {
+	token := strconv.FormatInt(t.token, 10)
+	if t.election {
+		return []string{"ELECTION.PROCLAIM", t.name, token, value}
+	}
+	return []string{"SET", t.name + writtenSuffix, value, "FENCE", t.name, token}
+}
+
+func (t *turn) keep() []string {
+	if t.election {
+		return []string{"LEASE.KEEPALIVE", t.lease}
+	}
+	return []string{"LOCK.KEEPALIVE", t.name, strconv.FormatInt(t.token, 10)}
+}
+
+func (t *turn) leave() []string {
+	if t.election {
+		return []string{"ELECTION.RESIGN", t.name, strconv.FormatInt(t.token, 10)}
+	}
+	return []string{"LOCK.RELEASE", t.name, strconv.FormatInt(t.token, 10)}
+}
+
 // request makes the command: on a lease of its own, which is granted first, or on one made for the lock.
 func (l *locker) request(t *turn) []string {
 	value := fmt.Sprintf("x%d.%d", l.id, l.serial)
-	args := []string{"LOCK.ACQUIRE", t.name, "WAIT", millis(lockWait)}
 	if t.shared {
-		value, args = "s"+value[1:], append(args, "SHARED")
+		value = "s" + value[1:]
 	}
+	args := t.enter(value)
 	if l.lease == "" && l.chance(2) {
 		if r, ok := l.do("LEASE.GRANT", millis(lockTTL)); fateOf(r, ok) == done {
 			l.lease = r.Text
@@ -176,11 +218,11 @@ func (l *locker) request(t *turn) []string {
 		call := l.run.now()
 		if r, ok := l.do("LEASE.KEEPALIVE", l.lease); fateOf(r, ok) == done {
 			t.promised = call + int64(lockTTL)
-			return append(args, "VALUE", value, "LEASE", l.lease)
+			return append(args, "LEASE", l.lease)
 		}
 		l.lease = ""
 	}
-	return append(args, "VALUE", value, "TTL", millis(lockTTL))
+	return append(args, "TTL", millis(lockTTL))
 }
 
 // vanish enters the queue behind itself over another connection, which goes away while it waits.
@@ -192,8 +234,8 @@ func (l *locker) vanish(t *turn) {
 	defer conn.Close()
 	l.serial++
 	value := fmt.Sprintf("x%d.%d", l.id, l.serial)
-	if conn.Send(wire.Encode("LOCK.ACQUIRE", t.name, "WAIT", millis(lockWait), "TTL", millis(lockTTL), "VALUE",
-		value)) == nil {
+	queue := turn{name: t.name, election: t.election}
+	if conn.Send(wire.Encode(append(queue.enter(value), "TTL", millis(lockTTL))...)) == nil {
 		l.gone = append(l.gone, value)
 		hold(time.Duration(2+l.rng.IntN(20)) * time.Millisecond)
 	}
@@ -242,7 +284,7 @@ func (l *locker) write(t *turn) bool {
 	}
 	l.serial++
 	value := fmt.Sprintf("%d %d.%d", t.token, l.id, l.serial)
-	r, ok := l.do("SET", t.name+writtenSuffix, value, "FENCE", t.name, strconv.FormatInt(t.token, 10))
+	r, ok := l.do(t.write(value)...)
 	f := fateOf(r, ok)
 	t.writes = append(t.writes, fenced{value, f})
 	return !l.lost(t, r) && f == done
@@ -259,7 +301,10 @@ func (l *locker) lost(t *turn, r wire.Reply) bool {
 
 func (l *locker) keep(t *turn) bool {
 	call := l.run.now()
-	r, ok := l.do("LOCK.KEEPALIVE", t.name, strconv.FormatInt(t.token, 10))
+	r, ok := l.do(t.keep()...)
+	if t.election && strings.HasPrefix(r.Text, "NOLEASE ") {
+		r.Text = "NOTLEADER " + r.Text // its place has gone with its lease
+	}
 	if fateOf(r, ok) == done {
 		t.promised = call + int64(lockTTL)
 	}
@@ -271,7 +316,7 @@ func (l *locker) release(t *turn) {
 		return
 	}
 	t.giving = true
-	r, ok := l.do("LOCK.RELEASE", t.name, strconv.FormatInt(t.token, 10))
+	r, ok := l.do(t.leave()...)
 	switch f := fateOf(r, ok); {
 	case l.lost(t, r):
 	case f == done:
@@ -283,12 +328,12 @@ func (l *locker) release(t *turn) {
 
 // useOldToken writes and releases with a token that was given back. Neither may be done.
 func (l *locker) useOldToken() {
-	old := strconv.FormatInt(l.last.token, 10)
-	for _, args := range [][]string{
-		{"SET", l.last.name + writtenSuffix, old + " late", "FENCE", l.last.name, old},
-		{"LOCK.RELEASE", l.last.name, old},
-		{"LOCK.KEEPALIVE", l.last.name, old},
-	} {
+	t := l.last
+	all := [][]string{t.write(strconv.FormatInt(t.token, 10) + " late"), t.leave()}
+	if !t.election { // a lease may live on without the place
+		all = append(all, t.keep())
+	}
+	for _, args := range all {
 		r, ok := l.do(args...)
 		if fateOf(r, ok) == done {
 			l.complain("%q was answered %s although the token had been given back", args, r)

@@ -17,7 +17,7 @@ const (
 	entryTerm   = 21
 	entryTime   = 29
 	entryCount  = 37
-	entryHeader = 41
+	entryHeader = 49
 
 	requestLeaderStart = 11
 )
@@ -25,7 +25,7 @@ const (
 // LeaderStart is what a leader writes first in its term.
 func LeaderStart(term, member uint64, millis int64) Entry {
 	e := make(Entry, entryHeader, entryHeader+10)
-	e[0] = 1
+	e[0] = 2
 	binary.BigEndian.PutUint64(e[entryTerm:], term)
 	binary.BigEndian.PutUint64(e[entryTime:], uint64(millis))
 	binary.BigEndian.PutUint32(e[entryCount:], 1)
