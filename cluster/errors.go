@@ -15,6 +15,8 @@ var (
 	ErrOtherLogStore  = errors.New("data directory was made with another log store")
 	ErrOtherCluster   = errors.New("data directory belongs to another cluster")
 	ErrOtherMember    = errors.New("data directory belongs to another member")
+	ErrJoinRefused    = errors.New("the cluster refuses this node")
+	ErrNoSeed         = errors.New("no member of the cluster to join answers")
 	ErrPeerAddrInUse  = errors.New("peer address cannot be opened")
 	ErrConfig         = errors.New("cluster configuration")
 	ErrCorrupt        = errors.New("CORRUPT")
@@ -29,6 +31,8 @@ var (
 	ErrStoreFailed = errors.New("log store failed earlier")
 	// ErrNoHandOver: leadership was not transferred in time.
 	ErrNoHandOver = errors.New("leadership was not handed over")
+	// ErrHandOverFirst: a leader was asked to remove itself. Nothing was changed.
+	ErrHandOverFirst = errors.New("the leader hands over before it is removed")
 )
 
 // Errors of the peer protocol.

@@ -14,6 +14,7 @@ var gates = []gate{
 	gatePermitted,
 	gateSubscriber,
 	gateQueue,
+	gateMember,
 	gateWritable,
 }
 

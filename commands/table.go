@@ -148,7 +148,7 @@ func families() [][]Command {
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
 		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, scriptRows, clusterRows,
 		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
-		pubsubRows, watchRows, leaseRows, lockRows, electionRows,
+		pubsubRows, watchRows, leaseRows, lockRows, electionRows, memberRows,
 	}
 }
 

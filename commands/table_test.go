@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/redkeep/redkeep/raftfsm"
 )
 
 // The table is the only place that says what a command is, so it is checked row by row.
@@ -141,7 +143,7 @@ func TestKeyPositions(t *testing.T) {
 
 // Every gate, in the order of the list, refuses its case and only that.
 func TestGates(t *testing.T) {
-	d := &Dispatcher{table: NewTable()}
+	d := &Dispatcher{table: NewTable(), engine: &raftfsm.Engine{}}
 	for _, c := range []struct{ words, want string }{
 		{"nosuch", "ERR unknown command 'nosuch', with args beginning with: "},
 		{"client nosuch x", "ERR unknown subcommand 'nosuch'. Try CLIENT HELP."},

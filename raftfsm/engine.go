@@ -86,6 +86,7 @@ type Engine struct {
 	barrier   *barrier
 	compactor *compactor
 	leases    *leaseDesk
+	member    membership
 
 	diskFree    atomic.Int64
 	introducing *Submission // of the leadership goroutine
@@ -102,6 +103,7 @@ func New(cfg Config) *Engine {
 		cfg: cfg, log: cfg.Logger, stats: cfg.Stats, machine: newMachine(cfg.Stats),
 		readyCh: make(chan struct{}), stop: make(chan struct{}),
 	}
+	e.member.open()
 	e.openHub()
 	e.diskFree.Store(-1)
 	e.compactor = newCompactor(e)
@@ -160,6 +162,13 @@ func (e *Engine) Start(node *cluster.Node) {
 	node.Handle(kindReadIndex, e.barrier.answer)
 	node.Handle(kindStatus, e.answerStatus)
 	node.Handle(kindLeases, e.leases.receive)
+	node.Handle(kindChange, e.receiveChange)
+	node.Handle(kindMembership, e.answerMembership)
+	node.OnGreet(e.welcome)
+	node.SetNames(e.nameOf)
+	if node.Retired() {
+		e.retire()
+	}
 	e.proposer.wg.Add(1)
 	go e.proposer.run()
 	e.barrier.wg.Add(1)
@@ -180,6 +189,7 @@ func (e *Engine) Close(ctx context.Context) {
 	e.barrier.close()
 	e.proposer.close()
 	e.wg.Wait()
+	e.member.close()
 	e.leases.slow.Wait()
 	e.machine.hub.Close()
 }

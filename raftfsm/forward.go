@@ -27,7 +27,11 @@ const (
 	kindReadIndex = 0x10
 	kindStatus    = 0x11
 	kindLeases    = 0x12
-	kindForward   = 0x90
+
+	kindMembership = 0x14
+	kindChange     = 0x15
+
+	kindForward = 0x90
 )
 
 // verdict is the answer to a forwarded batch, one byte on the wire.

@@ -41,7 +41,7 @@ func TestSettingsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := settings{
-		name: "default", dataDir: "./redkeep.data", clientAddr: "127.0.0.1:6379", peerAddr: "127.0.0.1:16379",
+		name: "default", dataDir: "./redkeep.data", clientAddr: "127.0.0.1:6379", announcePeer: true, peerAddr: "127.0.0.1:16379",
 		httpAddr: "127.0.0.1:8379", logStore: "wal", logFormat: "text", requestTimeout: 5 * time.Second,
 		scriptTimeout: 5 * time.Second,
 		historyAge:    time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
@@ -84,7 +84,7 @@ func TestSettingsEverywhere(t *testing.T) {
 		"history-bytes": "2MiB", "history-age": "2h", "disk-reserve-bytes": "0", "log-store": "boltdb",
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
 		"log-format": "json", "watch-buffer-bytes": "64KiB", "tracking-table-max-keys": "9",
-		"notify-keyspace-events": "KEA",
+		"notify-keyspace-events": "KEA", "join": "a:1,b:2", "join-as-learner": "true", "replace": "n9",
 	}
 	var file strings.Builder
 	var environ, args []string
@@ -95,7 +95,7 @@ func TestSettingsEverywhere(t *testing.T) {
 		}
 		file.WriteString(o.name + ": " + v + "\n")
 		environ = append(environ, variableName(o.name)+"="+v)
-		args = append(args, "--"+o.name, v)
+		args = append(args, "--"+o.name+"="+v)
 	}
 	var got [3]settings
 	var errs [3]error
