@@ -394,9 +394,7 @@ func (e *Engine) leaveBehind(ctx context.Context, successor, replaced cluster.Me
 
 // awaitCaughtUp is C4.
 func (e *Engine) awaitCaughtUp(ctx context.Context, m cluster.Member) error {
-	goal := e.node.CommitIndex()
-	ctx, cancel := context.WithTimeout(ctx, promotionRound)
-	defer cancel()
+	goal, began := e.node.CommitIndex(), time.Now()
 	for {
 		applied, answered := e.askApplied(ctx, m.ID)
 		switch {
@@ -404,7 +402,7 @@ func (e *Engine) awaitCaughtUp(ctx context.Context, m cluster.Member) error {
 			return cluster.Refusef("%s does not answer: start it, and promote it when it has caught up", &m)
 		case applied >= goal:
 			return nil
-		case applied+farBehind < goal || ctx.Err() != nil:
+		case applied+farBehind < goal || time.Since(began) > promotionRound:
 			return cluster.Refusef("%s has not caught up, it has %d of %d log entries: promote it later. (A member "+
 				"that was started with --join is promoted by itself)", &m, applied, goal)
 		}

@@ -41,13 +41,13 @@ func TestSettingsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := settings{
-		name: "default", dataDir: "./redkeep.data", clientAddr: "127.0.0.1:6379", announcePeer: true, peerAddr: "127.0.0.1:16379",
+		name: "default", dataDir: "./redkeep.data", clientAddr: "127.0.0.1:6379", peerAddr: "127.0.0.1:16379",
 		httpAddr: "127.0.0.1:8379", logStore: "wal", logFormat: "text", requestTimeout: 5 * time.Second,
 		scriptTimeout: 5 * time.Second,
 		historyAge:    time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
 		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128, watchBufferBytes: 1 << 20,
-		trackingKeys: 1_000_000, lockTTL: time.Minute,
+		trackingKeys: 1_000_000, lockTTL: time.Minute, announcePeer: true,
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Error(diff)
