@@ -274,7 +274,21 @@ func (e *Engine) join(ctx context.Context, c Change) error {
 	if err := e.mayComeAs(id, c.Addr); err != nil {
 		return err
 	}
+	if err := e.clearAddress(ctx, c); err != nil {
+		return err
+	}
 	return e.enlist(ctx, id, c.Name, c.Addr)
+}
+
+// clearAddress removes the member that is to be replaced before its successor has caught up, if that came to
+// the same address: a configuration has each address once. Otherwise it stays until then; see enter.
+func (e *Engine) clearAddress(ctx context.Context, c Change) error {
+	for _, m := range e.node.Members() {
+		if m.ID == c.Replace && m.Addr == c.Addr {
+			return e.node.Remove(ctx, m.ID)
+		}
+	}
+	return nil
 }
 
 // enlist takes the name and adds the learner.
@@ -313,10 +327,7 @@ func (e *Engine) mayTake(name, addr string, self, replaced cluster.MemberID) err
 	}
 	for _, m := range e.node.Members() {
 		switch {
-		case m.ID == self || m.ID == replaced && m.Addr != addr:
-		case m.ID == replaced:
-			return cluster.Refusef("%s is the peer address of %s, which is to be replaced: MEMBER.REMOVE it, then "+
-				"join with --join alone", addr, &m)
+		case m.ID == self || m.ID == replaced:
 		case m.Name == name:
 			return cluster.Refusef("the name %s is taken by member %s at %s: choose another, or if that member is "+
 				"lost for good, start the new one with --replace %s", name, m.ID, m.Addr, name)
