@@ -129,13 +129,16 @@ func New(cfg Config) *Engine {
 }
 
 // FSM returns the state machine for cluster.Config.
-func (e *Engine) FSM() raft.BatchingFSM { return outerMachine{e.machine, e.proposer} }
+func (e *Engine) FSM() raft.BatchingFSM {
+	return outerMachine{e.machine, e.proposer, &e.member.newcomer}
+}
 
 // outerMachine is the machine as raft sees it. It tells the proposer that a round is committed before the
 // machine begins to apply it, and measures how long that takes, because the machine reads no clock.
 type outerMachine struct {
 	*machine
 	proposer *proposer
+	newcomer *atomic.Bool
 }
 
 func (m outerMachine) ApplyBatch(logs []*raft.Log) []any {
@@ -144,6 +147,16 @@ func (m outerMachine) ApplyBatch(logs []*raft.Log) []any {
 	answers := m.machine.ApplyBatch(logs)
 	m.stats.applied(len(logs), time.Since(start))
 	return answers
+}
+
+// Restore takes the state of a snapshot; a node that joins takes its time.
+func (m outerMachine) Restore(in io.ReadCloser) error {
+	if !m.newcomer.Load() {
+		return m.machine.Restore(in)
+	}
+	slow, free := paced(in)
+	defer free()
+	return m.machine.Restore(slow)
 }
 
 // VerifySnapshot is the function VerifySnapshot, for cluster.Config.
@@ -166,6 +179,7 @@ func (e *Engine) Start(node *cluster.Node) {
 	node.Handle(kindMembership, e.answerMembership)
 	node.OnGreet(e.welcome)
 	node.SetNames(e.nameOf)
+	e.member.newcomer.Store(node.Joining() != nil)
 	if node.Retired() {
 		e.retire()
 	}

@@ -27,6 +27,7 @@ type membership struct {
 	end      context.CancelFunc
 	changing atomic.Bool // the leader makes a change
 
+	newcomer  atomic.Bool // this node has joined and is not yet what it was started to be
 	removed   atomic.Bool
 	removedCh chan struct{} // closed when removed becomes true
 
@@ -131,6 +132,7 @@ func (e *Engine) askNext() {
 			Replace: j.Replace})
 	case j != nil && (self.Voter || j.Learner):
 		if e.node.Joined() == nil {
+			e.member.newcomer.Store(false)
 			e.log.Info("joined the cluster", "member", e.node.Self().String(), "learner", !self.Voter)
 		}
 	case j != nil && led && e.readyHere():

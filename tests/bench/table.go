@@ -20,6 +20,7 @@ type table struct {
 	walkP99     time.Duration
 	delivery    map[string]time.Duration // of events to watchers, median
 	stopped     float64                  // SET rate beside watchers that do not read, over that without
+	growth      growth
 	took        time.Duration
 }
 
@@ -107,6 +108,7 @@ func (t *table) verdicts() []verdict {
 		add(t.stopped >= 0.95, "SET, 64 clients, beside %d watchers that do not read: %.0f %%, at least 95 %%",
 			stoppedWatches, 100*t.stopped)
 	}
+	t.growth.verdicts(add)
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
 			add(worst <= 100*time.Millisecond, "worst SET during %s: %v, at most 100 ms", name,
