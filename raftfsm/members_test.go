@@ -250,7 +250,8 @@ func TestBadChangesAreRefused(t *testing.T) {
 		{"promote a voter", Change{Kind: ChangePromote, ID: n1.Self()}, "a voter already"},
 		{"promote one that never ran", Change{Kind: ChangePromote, ID: learner}, "does not answer"},
 		{"lead by a learner", Change{Kind: ChangeMove, ID: learner}, "learner"},
-		{"address of another", Change{Kind: ChangeUpdate, ID: n1.Self(), Addr: n2.PeerAddr()}, "peer address of n2"},
+		{"address of another", Change{Kind: ChangeUpdate, ID: n1.Self(), Addr: n2.PeerAddr()},
+			"peer address of n2"},
 		{"address of another cluster",
 			Change{Kind: ChangeUpdate, ID: n1.Self(), Addr: other.members[0].node.PeerAddr()}, "is not n1"},
 	})
@@ -271,7 +272,8 @@ func TestRemovalIsWeighed(t *testing.T) {
 		}
 	}
 	g.refuse([]refusal{
-		{"a follower that is needed", Change{Kind: ChangeRemove, ID: left.node.Self()}, "a majority of 2 is needed"},
+		{"a follower that is needed", Change{Kind: ChangeRemove, ID: left.node.Self()},
+			"a majority of 2 is needed"},
 		{"a leader that is needed", Change{Kind: ChangeRemove, ID: lead.node.Self()}, "a majority of 2 is needed"},
 		{"lead by one that is away", Change{Kind: ChangeMove, ID: goneID}, "does not answer"},
 	})

@@ -11,8 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Adding a member to a cluster that holds many keys, while clients write: how long until it votes, and what is
-// left of the rate of SETs meanwhile. The rate without it is measured directly before, with the same clients.
+// Adding a member to a cluster that holds many keys, while clients write: how long until it votes, and what
+// is left of the rate of SETs meanwhile. The rate without it is measured directly before, with the same
+// clients.
 
 const (
 	memberAdded   = "a member is added"
@@ -89,9 +90,9 @@ func grow(c config, ps *processes, s *system) (time.Duration, error) {
 		return 0, err
 	}
 	from := time.Now()
-	_, err = ps.start(c.dir, "grow3", c.binary, "server", "--name", "n3", "--client-addr", addrs[0], "--data-dir",
-		filepath.Join(c.dir, "grow3"), "--peer-addr", addrs[1], "--http-addr", addrs[2], "--join",
-		strings.Join(peers, ","))
+	_, err = ps.start(c.dir, "grow3", c.binary, "server", "--name", "n3", "--client-addr", addrs[0],
+		"--data-dir", filepath.Join(c.dir, "grow3"), "--peer-addr", addrs[1], "--http-addr", addrs[2],
+		"--join", strings.Join(peers, ","))
 	if err != nil {
 		return 0, err
 	}

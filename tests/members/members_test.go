@@ -2,7 +2,9 @@ package members
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -235,4 +237,42 @@ func TestLearnerDoesNotCount(t *testing.T) {
 	if r := learner.Do("GET", "a"); !strings.HasPrefix(r.Text, "CLUSTERDOWN") {
 		t.Errorf("the learner reads alone: %s", r)
 	}
+}
+
+// The verbs say what etcdctl says.
+func TestVerbs(t *testing.T) {
+	s := newStage(t, 3)
+	via := s.Nodes[0]
+	ctl := func(words ...string) string {
+		t.Helper()
+		cmd := exec.Command(node.FaultBinary(t), append([]string{"--endpoints", via.ClientAddr}, words...)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil && !strings.HasPrefix(string(out), "Error: ") {
+			t.Fatalf("%v: %v %s", words, err, out)
+		}
+		return string(out)
+	}
+	says := func(pattern string, words ...string) {
+		t.Helper()
+		if out := ctl(words...); !regexp.MustCompile("(?s)^" + pattern + "$").MatchString(out) {
+			t.Errorf("%v: %s, want %s", words, out, pattern)
+		}
+	}
+	l := s.spare("l")
+	const id = "[0-9a-f]{16}"
+	says("Error: ERR nobody answers at .*--join .*\n", "member", "add", "l", "--peer-addr", l.PeerAddr)
+	says("Member "+id+" added to cluster "+id+"\n\nredkeep server --name l --peer-addr "+l.PeerAddr+
+		" --join .*--join-as-learner\n", "member", "add", "l", "--peer-urls=http://"+l.PeerAddr, "--learner")
+	l.Flags = append(l.Flags, seed(via))
+	l.Start()
+	s.awaitMember(via, "l", "a learner", func(e entry) bool { return learns(e) && e["client_addr"] != "" })
+	says("Member "+id+" promoted in cluster "+id+"\n", "member", "promote", s.id(via, "l"))
+	says("Leadership transferred from "+id+" to "+s.id(via, "l")+"\n", "move-leader", s.id(via, "l"))
+	says("Leadership transferred from .*\n", "endpoint", "move-leader", "n1")
+	says("Member "+id+" removed from cluster "+id+"\n", "member", "remove", "l")
+	says("Member "+id+" updated in cluster "+id+"\n", "member", "update", "n2", "--peer-addr",
+		s.Nodes[1].PeerAddr)
+	says("Error: ERR no member has the id .*\n", "member", "remove", "aa")
+	says("Error: bad member ID arg .*\n", "member", "remove", "nobody")
+	says("Error: member ID is not provided\n", "member", "remove")
 }

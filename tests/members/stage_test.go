@@ -160,7 +160,8 @@ func (s *stage) refused(via *node.Node, text string, args ...string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if r := via.Do(args...); !r.IsErr() || !strings.HasPrefix(r.Text, "ERR ") || !strings.Contains(r.Text, text) {
+	r := via.Do(args...)
+	if !r.IsErr() || !strings.HasPrefix(r.Text, "ERR ") || !strings.Contains(r.Text, text) {
 		s.t.Errorf("%q through %s: %s, want a refusal with %q", args, via.Name, r.Text, text)
 	}
 	if after, err := list(via); err != nil || fmt.Sprint(after) != fmt.Sprint(before) {
