@@ -86,6 +86,20 @@ func (p *proposals) propose(data []byte, done func(Index, error)) {
 	}()
 }
 
+// watch waits for another of raft's futures, with the same care for its end.
+func (p *proposals) watch(f raft.Future, done func(error)) {
+	if err := p.begin(); err != nil {
+		done(err)
+		return
+	}
+	go func() {
+		defer p.waiting.Done()
+		err := f.Error()
+		p.watchTransfer(err)
+		done(err)
+	}()
+}
+
 // watchTransfer ends the process when raft never comes back from a leadership transfer (hashicorp/raft
 // issue 696: a leader that steps down at the wrong moment of a transfer, and is elected again, refuses all
 // entries for ever).

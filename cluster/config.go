@@ -30,6 +30,16 @@ type Config struct {
 	// cluster.
 	InitialCluster []Peer
 
+	// Join is the peer addresses of members of a running cluster that a node without data joins. A node with
+	// data only compares its cluster with theirs. See join.go.
+	Join          []string
+	JoinAsLearner bool          // it stays a learner until it is promoted by hand
+	Replace       string        // name of the dead member whose place it takes
+	JoinTimeout   time.Duration // how long Open looks for a member that answers; default 10 s
+
+	// Announce makes a member tell the others when AdvertisePeer is not the address they know.
+	Announce bool
+
 	LogStore string // LogStoreWAL (default) or LogStoreBoltDB
 
 	// FSM receives committed entries. Its Restore must build aside and swap.
@@ -88,6 +98,7 @@ func (c Config) withDefaults() Config {
 	c.HeartbeatTimeout = cmp.Or(c.HeartbeatTimeout, defaultTimeout)
 	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, c.HeartbeatTimeout)
 	c.SnapshotBytes = cmp.Or(c.SnapshotBytes, defaultSnapshotBytes)
+	c.JoinTimeout = cmp.Or(c.JoinTimeout, joinTimeout)
 	c.CacheBytes = cmp.Or(c.CacheBytes, defaultCacheBytes)
 	c.SegmentBytes = cmp.Or(c.SegmentBytes, defaultSegmentBytes)
 	if c.OnStored == nil {
@@ -114,6 +125,13 @@ func (c Config) validate() error {
 		return fmt.Errorf("%w: the node has no name", ErrConfig)
 	case c.PeerAddr == "":
 		return fmt.Errorf("%w: no peer address", ErrConfig)
+	case len(c.Join) > 0 && len(c.InitialCluster) > 0:
+		return fmt.Errorf("%w: --join and --initial-cluster exclude each other: the first is for a cluster that "+
+			"runs, the second for a new one", ErrConfig)
+	case len(c.Join) == 0 && (c.JoinAsLearner || c.Replace != ""):
+		return fmt.Errorf("%w: --join-as-learner and --replace need --join", ErrConfig)
+	case c.JoinAsLearner && c.Replace != "":
+		return fmt.Errorf("%w: --replace makes a voter, --join-as-learner does not", ErrConfig)
 	case c.FSM == nil:
 		return fmt.Errorf("%w: no state machine", ErrConfig)
 	case c.LogStore != LogStoreWAL && c.LogStore != LogStoreBoltDB:

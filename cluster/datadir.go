@@ -20,7 +20,7 @@ import (
 // A data directory:
 //
 //	LOCK        flock held by the running process; holds its pid
-//	meta.json   who this is; written before anything else and never changed but for "bootstrapped"
+//	meta.json   who this is; written before anything else, and later only for what is told of its fields
 //	stable.db   raft's terms and votes (raft-boltdb)
 //	log/        raft-wal's segments, or log.db (raft-boltdb)
 //	snapshots/  raft.FileSnapshotStore
@@ -48,6 +48,11 @@ type metaData struct {
 	Bootstrapped bool `json:"bootstrapped"`
 	// Checksum is written and verified by seal.go.
 	Checksum string `json:"checksum,omitempty"`
+	// Joined says that this member was added to a running cluster; Join what it still has to ask for.
+	Joined bool       `json:"joined,omitempty"`
+	Join   *joinState `json:"join,omitempty"`
+	// Removed is set for good when this member has learned that it was removed from its cluster.
+	Removed bool `json:"removed,omitempty"`
 }
 
 type dataDir struct {
@@ -197,7 +202,7 @@ func (d *dataDir) identify(cfg Config, advertise string) (notes []string, err er
 func (d *dataDir) strangers(list []Peer) bool {
 	others := slices.DeleteFunc(slices.Clone(list), func(p Peer) bool { return p.Name == d.meta.Name })
 	known := func(p Peer) bool { return slices.Contains(d.meta.Initial, p) }
-	return len(others) > 0 && !slices.ContainsFunc(others, known)
+	return len(others) > 0 && !d.meta.Joined && !slices.ContainsFunc(others, known)
 }
 
 func (d *dataDir) newIdentity(cfg Config, advertise string) error {

@@ -11,6 +11,7 @@
 //	sentry     what raft does not notice while it waits: a hung disk, a log it has lost track of
 //	peerMux    the one listening port: 'R' connections go to raft, 'P' connections to the peer protocol
 //	disk.go    every step that makes something durable; with the build tag "faults", faultdisk.go instead
+//	plan       what a change of the membership is weighed against (members.go; join.go: how a node joins)
 //	link       one outgoing connection of the peer protocol, dialled on demand
 //
 // Goroutines and who waits for them. raft's own end with raft.Shutdown. peerMux owns the accept loop and

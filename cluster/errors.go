@@ -16,6 +16,8 @@ var (
 	ErrOtherCluster   = errors.New("data directory belongs to another cluster")
 	ErrOtherMember    = errors.New("data directory belongs to another member")
 	ErrDataDirUsed    = errors.New("data directory is not empty")
+	ErrJoinRefused    = errors.New("the cluster refuses this node")
+	ErrNoSeed         = errors.New("no member of the cluster to join answers")
 	ErrPeerAddrInUse  = errors.New("peer address cannot be opened")
 	ErrConfig         = errors.New("cluster configuration")
 	ErrCorrupt        = errors.New("CORRUPT")
@@ -32,6 +34,8 @@ var (
 	ErrWedged = errors.New("raft is stuck after a snapshot was installed; restart this node")
 	// ErrNoHandOver: leadership was not transferred in time.
 	ErrNoHandOver = errors.New("leadership was not handed over")
+	// ErrHandOverFirst: a leader was asked to remove itself. Nothing was changed.
+	ErrHandOverFirst = errors.New("the leader hands over before it is removed")
 )
 
 // Errors of the peer protocol.

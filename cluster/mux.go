@@ -279,6 +279,9 @@ func (m *peerMux) welcome(c *muxConn) (from hello, err error) {
 	answer := m.self
 	answer.lead = from.lead
 	_, err = c.Write(answer.encode())
+	if from.guest() && from.version == helloVersion {
+		return from, errors.Join(err, c.SetDeadline(time.Time{}))
+	}
 	return from, errors.Join(m.accept(from), err, c.SetDeadline(time.Time{}))
 }
 

@@ -21,7 +21,8 @@ type Node struct {
 	dir       *dataDir
 	self      MemberID
 	cluster   ClusterID
-	names     map[MemberID]string
+	names     map[MemberID]string // of the initial list
+	naming    atomic.Pointer[func(MemberID) string]
 	fatal     *fatalSwitch
 	stable    *stableStore
 	log       *logStore
@@ -35,6 +36,8 @@ type Node struct {
 	snapshots *snapshotter
 	changes   *changeWatch
 	sentry    *sentry
+	stopOnce  sync.Once
+	stopped   raft.Future // set by stopRaft
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -102,6 +105,12 @@ func (c Config) advertise(ln net.Listener) string {
 }
 
 func (n *Node) identify() error {
+	if len(n.cfg.Join) > 0 && !n.dir.exists {
+		if err := n.join(); err != nil {
+			return err
+		}
+		return n.become()
+	}
 	notes, err := n.dir.identify(n.cfg, n.mux.advertise)
 	if err != nil {
 		return err
@@ -109,6 +118,14 @@ func (n *Node) identify() error {
 	for _, note := range notes {
 		n.cfg.Logger.Warn(note)
 	}
+	if err := n.become(); err != nil {
+		return err
+	}
+	return n.compareSeeds()
+}
+
+// become takes on the identity that meta.json has, or is going to have.
+func (n *Node) become() error {
 	n.self, n.cluster = n.dir.memberID(), n.dir.clusterID()
 	n.mux.self.member, n.mux.self.cluster = n.self, n.cluster
 	n.names = map[MemberID]string{}
@@ -285,13 +302,13 @@ func (n *Node) close(ctx context.Context) error {
 	close(n.snapshots.stop)
 	n.sentry.close()
 	n.fatal.quiet.Store(true)
-	shutdown := n.raft.Shutdown()
+	n.stopRaft()
 	err := n.mux.hangUp()
 	n.peers.close()
 	var work sync.WaitGroup
 	var raftErr error
 	work.Go(func() {
-		raftErr = shutdown.Error()
+		raftErr = n.stopped.Error()
 		_ = n.trans.Close()
 		n.trans.wait()
 		n.mux.wait()
@@ -302,6 +319,11 @@ func (n *Node) close(ctx context.Context) error {
 		return fmt.Errorf("close: %w", ctx.Err())
 	}
 	return errors.Join(err, raftErr, n.closeStores())
+}
+
+// stopRaft begins raft's shutdown. Only the first future of it waits for raft, so that one is kept.
+func (n *Node) stopRaft() {
+	n.stopOnce.Do(func() { n.stopped = n.raft.Shutdown() })
 }
 
 // HandOver gives leadership to another voter and returns once another leader is known, or at once when this

@@ -23,6 +23,7 @@ const (
 	bulkKinds = 0x80
 	// Kinds below 0x10 belong to this package.
 	kindTerm    = 0x01
+	kindGreet   = 0x02 // the only one for guests, see join.go
 	ownKinds    = 0x10
 	backoffMin  = 50 * time.Millisecond
 	backoffMax  = time.Second
@@ -77,7 +78,7 @@ func (n *peerNet) serve(c net.Conn, from MemberID) {
 
 func (n *peerNet) dispatch(w *frameWriter, from MemberID, f frame) {
 	h := n.handlers[f.kind].Load()
-	if h == nil {
+	if h == nil || from == helloGuest && f.kind != kindGreet {
 		_ = w.send(frame{typ: frameError, kind: f.kind, seq: f.seq})
 		return
 	}

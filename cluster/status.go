@@ -55,10 +55,14 @@ func (n *Node) Voters() []MemberID {
 
 // Members returns the latest configuration, ordered by id.
 func (n *Node) Members() []Member {
+	return n.membersOf(n.raft.GetConfiguration().Configuration())
+}
+
+func (n *Node) membersOf(c raft.Configuration) []Member {
 	var list []Member
-	for _, s := range n.servers() {
+	for _, s := range c.Servers {
 		id := parseMember(s.ID)
-		list = append(list, Member{id, n.names[id], string(s.Address), s.Suffrage == raft.Voter})
+		list = append(list, Member{id, n.nameOf(id), string(s.Address), s.Suffrage == raft.Voter})
 	}
 	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	return list

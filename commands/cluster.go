@@ -139,6 +139,9 @@ func clusterStatus(c *call, _ *session) (resp.Value, error) {
 // troubles is what an operator should look at on this node, as short texts.
 func (d *Dispatcher) troubles(st raftfsm.Status) resp.Value {
 	out := []resp.Value{}
+	if st.IsRemoved {
+		return resp.Array(resp.Bulk(removedTrouble))
+	}
 	if !st.HasLeader {
 		out = append(out, resp.Bulk(raftfsm.ErrNoLeader.Error()))
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/script"
@@ -81,12 +82,16 @@ const (
 	errCorruptReason = "corrupt"
 	errAlarmKind     = clientError("ERR unknown alarm, must be CORRUPT, NOSPACE, HUNGDISK, SLOWDISK, " +
 		"SNAPSHOTLOOP or CLOCK")
-	errMemberID = clientError("ERR invalid member id")
 	errNoLeader = clientError("CLUSTERDOWN no leader is known; the command was not executed, try again")
 	errBusy     = clientError("BUSY too many writes are waiting; the command was not executed, try again later")
 	errClosing  = clientError("CLUSTERDOWN this node is shutting down; the command was not executed")
 	errDoubtful = clientError("UNCERTAIN the outcome is not known: the command may or may not have been " +
 		"executed; read the key before you repeat it")
+	errRemoved = clientError("CLUSTERDOWN this member was removed from the cluster and serves no more; " +
+		"the command was not executed, connect to another member")
+	errDoubtfulChange = clientError("UNCERTAIN the change of the membership may or may not have been made; " +
+		"look at MEMBER.LIST before you repeat it")
+	errMemberID    = clientError("ERR invalid member id: 16 hex digits, as MEMBER.LIST shows them")
 	errReadFailed  = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
 	errKeyNotFound = clientError("ERR key not found")
 	errValueGiven  = clientError("ERR value is provided")
@@ -385,6 +390,22 @@ func readFate(err error) error {
 		return errClosing
 	default:
 		return errReadFailed
+	}
+}
+
+// removedTrouble is what CLUSTER.STATUS says of a member that was removed.
+const removedTrouble = "this member was removed from the cluster"
+
+// changeFate is the text for a change that was not made, or may not have been.
+func changeFate(err error) error {
+	var refused cluster.RefusedChange
+	switch {
+	case errors.As(err, &refused):
+		return clientError("ERR " + string(refused))
+	case errors.Is(err, raftfsm.ErrNoLeader), errors.Is(err, raftfsm.ErrClosed):
+		return readFate(err)
+	default:
+		return errDoubtfulChange
 	}
 }
 

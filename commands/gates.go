@@ -15,6 +15,7 @@ var gates = []gate{
 	gateSubscriber,
 	gateQueue,
 	gateFenced,
+	gateMember,
 	gateWritable,
 }
 

@@ -151,7 +151,7 @@ func families() [][]Command {
 		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, scriptRows, clusterRows,
 		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
 		pubsubRows, watchRows, leaseRows, lockRows, electionRows,
-		alarmRows, snapshotRows,
+		memberRows, alarmRows, snapshotRows,
 	}
 }
 

@@ -28,7 +28,7 @@ import (
 //	Expire      = uvarint n, (bytes key, uvarint mod_revision) × n
 //	Compact     = uvarint revision
 //	Publish     = u8 kind (0 channel, 1 sharded channel), bytes channel, bytes payload
-//	Member      = u64 id, bytes name, bytes client address
+//	Member      = u64 id, bytes name, bytes client address; without a name: the member was removed
 //	LeaderStart = u64 member id
 //	the requests about leases: leasecodec.go; Alarm: alarm.go
 //

@@ -89,6 +89,7 @@ type Engine struct {
 	leases    *leaseDesk
 	clock     *clock
 	guard     *guard
+	member    membership
 
 	diskFree    atomic.Int64
 	introducing *Submission // of the leadership goroutine
@@ -105,6 +106,7 @@ func New(cfg Config) *Engine {
 		cfg: cfg, log: cfg.Logger, stats: cfg.Stats, machine: newMachine(cfg.Stats),
 		readyCh: make(chan struct{}), stop: make(chan struct{}),
 	}
+	e.member.open()
 	e.openHub()
 	offerFlip(e.machine)
 	e.clock, e.guard = newClock(cfg, &e.machine.clock), newGuard(e)
@@ -133,13 +135,16 @@ func New(cfg Config) *Engine {
 }
 
 // FSM returns the state machine for cluster.Config.
-func (e *Engine) FSM() raft.BatchingFSM { return outerMachine{e.machine, e.proposer} }
+func (e *Engine) FSM() raft.BatchingFSM {
+	return outerMachine{e.machine, e.proposer, &e.member.newcomer}
+}
 
 // outerMachine is the machine as raft sees it. It tells the proposer that a round is committed before the
 // machine begins to apply it, and measures how long that takes, because the machine reads no clock.
 type outerMachine struct {
 	*machine
 	proposer *proposer
+	newcomer *atomic.Bool
 }
 
 func (m outerMachine) ApplyBatch(logs []*raft.Log) []any {
@@ -150,6 +155,16 @@ func (m outerMachine) ApplyBatch(logs []*raft.Log) []any {
 	m.mu.Unlock()
 	m.stats.applied(len(logs), time.Since(start))
 	return answers
+}
+
+// Restore takes the state of a snapshot; a node that joins takes its time.
+func (m outerMachine) Restore(in io.ReadCloser) error {
+	if !m.newcomer.Load() {
+		return m.machine.Restore(in)
+	}
+	slow, free := paced(in)
+	defer free()
+	return m.machine.Restore(slow)
 }
 
 // VerifySnapshot is the function VerifySnapshot, for cluster.Config.
@@ -169,6 +184,14 @@ func (e *Engine) Start(node *cluster.Node) {
 	node.Handle(kindStatus, e.answerStatus)
 	node.Handle(kindLeases, e.leases.receive)
 	node.Handle(kindVitals, e.answerVitals)
+	node.Handle(kindChange, e.receiveChange)
+	node.Handle(kindMembership, e.answerMembership)
+	node.OnGreet(e.welcome)
+	node.SetNames(e.nameOf)
+	e.member.newcomer.Store(node.Joining() != nil)
+	if node.Retired() {
+		e.retire()
+	}
 	e.proposer.wg.Add(1)
 	go e.proposer.run()
 	e.barrier.wg.Add(1)
@@ -189,6 +212,7 @@ func (e *Engine) Close(ctx context.Context) {
 	e.barrier.close()
 	e.proposer.close()
 	e.wg.Wait()
+	e.member.close()
 	e.leases.slow.Wait()
 	e.machine.hub.Close()
 }

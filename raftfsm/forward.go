@@ -27,8 +27,12 @@ const (
 	kindReadIndex = 0x10
 	kindStatus    = 0x11
 	kindLeases    = 0x12
-	kindVitals    = 0x1d
-	kindForward   = 0x90
+
+	kindMembership = 0x14
+	kindChange     = 0x15
+	kindVitals     = 0x1d
+
+	kindForward = 0x90
 )
 
 // verdict is the answer to a forwarded batch, one byte on the wire.

@@ -21,6 +21,7 @@ func (e *Engine) leadership() {
 		e.startTerm()
 		e.note(&seen)
 		e.introduce()
+		e.settle()
 		if now := time.Now(); now.Sub(looked) >= time.Second {
 			looked = now
 			e.diskFree.Store(e.node.DiskFree())
@@ -78,6 +79,9 @@ func (e *Engine) note(seen *leaderSeen) {
 
 // introduce proposes this member's name and client address if the log has others.
 func (e *Engine) introduce() {
+	if _, ok := e.ownEntry(); !ok || e.IsRemoved() {
+		return
+	}
 	own := memberRecord{ID: e.node.Self(), Name: e.cfg.Name, ClientAddr: e.cfg.ClientAddr}
 	for _, m := range *e.machine.members.Load() {
 		if m == own {

@@ -181,11 +181,12 @@ func (m *machine) compact(b *mvcc.Batch, rev mvcc.Revision, res *mvcc.Result) {
 	}
 }
 
-// setMember replaces the record of one member in the list, which readers hold without a lock.
+// setMember replaces the record of one member in the list, which readers hold without a lock. A record
+// without a name is final.
 func (m *machine) setMember(rec memberRecord) {
 	byID := map[cluster.MemberID]memberRecord{rec.ID: rec}
 	for _, old := range *m.members.Load() {
-		if old.ID != rec.ID {
+		if old.ID != rec.ID || old.gone() {
 			byID[old.ID] = old
 		}
 	}

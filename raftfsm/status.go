@@ -1,7 +1,9 @@
 package raftfsm
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/redkeep/redkeep/cluster"
@@ -18,6 +20,7 @@ type Status struct {
 	HasLeader        bool // and its term has started here
 	IsLeader         bool
 	IsLearner        bool
+	IsRemoved        bool // from the cluster: it serves no more
 
 	Term                                 cluster.Term
 	CommitIndex, AppliedIndex, LastIndex cluster.Index
@@ -37,6 +40,7 @@ func (e *Engine) Status() Status {
 	n, store := e.node.Stats(), e.machine.store
 	leader, _, ok := e.node.Leader()
 	s := Status{
+		IsRemoved: e.IsRemoved(),
 		ClusterID: e.node.ClusterID(), MemberID: e.node.Self(), Name: e.cfg.Name, Leader: leader,
 		HasLeader: ok && e.machine.ready.Load() == uint64(n.Term), IsLeader: e.node.IsLeader(), Term: n.Term,
 		CommitIndex: n.CommitIndex, AppliedIndex: cluster.Index(e.machine.applied.Load()), LastIndex: n.LastIndex,
@@ -68,6 +72,7 @@ const (
 	MemberStarted     = "started"     // it answers
 	MemberUnstarted   = "unstarted"   // it has never introduced itself
 	MemberUnreachable = "unreachable" // it has, but does not answer now
+	MemberRemoved     = "removed"     // it is this node, and was removed from the cluster
 )
 
 // Member is one member as this node sees it.
@@ -99,12 +104,27 @@ func (e *Engine) Members() []Member {
 			ID: m.ID, Name: or(rec.Name, m.Name), PeerAddr: m.Addr, ClientAddr: rec.ClientAddr,
 			Learner: !m.Voter, Leader: m.ID == leader, Status: MemberUnstarted,
 		}
-		if known {
+		if known && rec.ClientAddr != "" {
 			member.Status = MemberUnreachable
 		}
 		list = append(list, member)
 	}
+	if e.IsRemoved() {
+		return e.onlyRemoved(list)
+	}
 	e.askMembers(list)
+	return list
+}
+
+// onlyRemoved is the list as a removed member knows it: what it says of the others is out of date.
+func (e *Engine) onlyRemoved(list []Member) []Member {
+	list = slices.DeleteFunc(list, func(m Member) bool { return m.ID == e.node.Self() })
+	for i := range list {
+		list[i].Status, list[i].Leader = MemberUnreachable, false
+	}
+	list = append(list, Member{ID: e.node.Self(), Name: e.cfg.Name, PeerAddr: e.node.PeerAddr(),
+		ClientAddr: e.cfg.ClientAddr, Status: MemberRemoved})
+	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
 

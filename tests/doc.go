@@ -5,6 +5,7 @@
 //   - style: the layering and style rules of the project, as tests over go/ast and go list.
 //   - compat: the same calls sent to a real redis-server and to Redkeep; replies compared byte by byte.
 //   - integration: whole flows on one node and on three, faults and bad input included.
+//   - members: changes of the membership, each node on a machine of its own.
 //   - faults: real clusters under faults drawn from a seed; every promise checked on what clients saw.
 //   - faults/directed, faults/puppet: one narrow schedule each, made on purpose beside played members.
 //   - faults/seam, faults/mutants: a binary that breaks on demand; defects planted to see who catches them.

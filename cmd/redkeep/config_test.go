@@ -51,7 +51,7 @@ func TestSettingsDefaults(t *testing.T) {
 		historyAge:    time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
 		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128, watchBufferBytes: 1 << 20,
-		trackingKeys: 1_000_000, lockTTL: time.Minute, slowerThan: 10_000, slowLogLength: 128,
+		trackingKeys: 1_000_000, lockTTL: time.Minute, slowerThan: 10_000, slowLogLength: 128, announcePeer: true,
 		tls: tlsSettings{
 			client: certSettings{auth: "none"}, peer: certSettings{auth: "none"}, minVersion: tls.VersionTLS12,
 		},
@@ -91,8 +91,8 @@ func TestSettingsEverywhere(t *testing.T) {
 		"history-bytes": "2MiB", "history-age": "2h", "disk-reserve-bytes": "0", "log-store": "boltdb",
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
 		"log-format": "json", "watch-buffer-bytes": "64KiB", "tracking-table-max-keys": "9",
-		"notify-keyspace-events": "KEA",
-		"tls-addr":               "h:6", "tls-cert-file": "a.pem", "tls-key-file": "b.pem", "tls-ca-file": "c.pem",
+		"notify-keyspace-events": "KEA", "join": "a:1,b:2", "join-as-learner": "true", "replace": "n9",
+		"tls-addr": "h:6", "tls-cert-file": "a.pem", "tls-key-file": "b.pem", "tls-ca-file": "c.pem",
 		"tls-crl-file": "d.pem", "tls-client-auth": "optional", "auto-tls": "false", "http-tls": "true",
 		"tls-min-version": "1.2", "tls-cipher-suites": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 		"peer-tls-cert-file": "e.pem", "peer-tls-key-file": "f.pem", "peer-tls-ca-file": "g.pem",
@@ -113,7 +113,7 @@ func TestSettingsEverywhere(t *testing.T) {
 		}
 		file.WriteString(o.name + ": " + v + "\n")
 		environ = append(environ, variableName(o.name)+"="+v)
-		args = append(args, "--"+o.name, v)
+		args = append(args, "--"+o.name+"="+v)
 	}
 	var got [3]settings
 	var errs [3]error

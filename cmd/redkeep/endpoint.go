@@ -44,6 +44,7 @@ func newEndpoint(c *client) *cobra.Command {
 	hash := add("hashkv", "Print the hash of each endpoint's state", "",
 		func(ctx context.Context, endpoints []string) error { return c.endpointHash(ctx, endpoints, rev) })
 	hash.Flags().Int64Var(&rev, "rev", 0, "hash of the state at this revision; 0 for now")
+	cmd.AddCommand(newMoveLeader(c))
 	return cmd
 }
 

@@ -16,6 +16,8 @@ func newMember(c *client) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.AddCommand(newMemberAdd(c), newMemberPromote(c), newMemberRemove(c), newMemberUpdate(c))
+	cmd.AddCommand(newMoveLeader(c))
 	cmd.AddCommand(&cobra.Command{
 		Use:   "list",
 		Short: "Print id, status, name, peer address, client address and whether it is a learner",
@@ -44,6 +46,7 @@ type member struct {
 	ClientAddr []string `json:"clientURLs,omitempty"`
 	IsLearner  bool     `json:"isLearner,omitempty"`
 	status     string
+	leader     bool
 }
 
 func membersOf(reply any) ([]member, error) {
@@ -59,7 +62,7 @@ func membersOf(reply any) ([]member, error) {
 		}
 		m := member{
 			ID: f.id("id"), Name: f.text("name"), PeerAddrs: []string{f.text("peer_addr")},
-			IsLearner: f.yes("learner"), status: f.text("status"),
+			IsLearner: f.yes("learner"), status: f.text("status"), leader: f.yes("leader"),
 		}
 		if addr := f.text("client_addr"); addr != "" {
 			m.ClientAddr = []string{addr}

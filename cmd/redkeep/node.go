@@ -122,6 +122,7 @@ func (n *node) openEngine() error {
 	n.meter.watch(engine.Stats())
 	raft, err := cluster.Open(cluster.Config{
 		DataDir: s.dataDir, Name: s.name, PeerAddr: s.peerAddr, AdvertisePeer: s.advertisePeer,
+		Join: s.join, JoinAsLearner: s.joinAsLearner, Replace: s.replace, Announce: s.announcePeer,
 		InitialCluster: s.initialCluster, LogStore: s.logStore,
 		HeartbeatTimeout: 10 * s.heartbeatInterval, ElectionTimeout: s.electionTime, SnapshotBytes: s.snapshotBytes,
 		FSM: engine.FSM(), CheckEntry: raftfsm.CheckEntry, VerifySnapshot: raftfsm.VerifySnapshot,
@@ -246,7 +247,7 @@ func (n *node) stop(ctx context.Context) error {
 	n.log.Info("stopping")
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
-	if len(n.raft.Voters()) > 1 {
+	if len(n.raft.Voters()) > 1 && !n.engine.IsRemoved() {
 		if err := n.raft.HandOver(ctx); err != nil {
 			n.log.Warn("leadership was not handed over", "error", err)
 		}
@@ -256,6 +257,14 @@ func (n *node) stop(ctx context.Context) error {
 	}
 	n.log.Info("stopped")
 	return nil
+}
+
+// expel cuts the clients of a member that was removed from the cluster. Those who come back are told so.
+func (n *node) expel() {
+	n.server.Conns(func(c *resp.Conn) bool {
+		c.Kill()
+		return true
+	})
 }
 
 // close ends the parts that exist, in the order of the requests, and waits for all goroutines.

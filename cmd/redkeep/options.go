@@ -22,6 +22,10 @@ type settings struct {
 	clientAddr, peerAddr, httpAddr  string
 	advertiseClient, advertisePeer  string
 	initialCluster                  []cluster.Peer
+	join                            []string
+	joinAsLearner                   bool
+	replace                         string
+	announcePeer                    bool // advertisePeer is not taken from initialCluster
 	logStore, logFormat             string
 	logLevel                        slog.Level
 	requestTimeout, historyAge      time.Duration
@@ -81,6 +85,14 @@ var plainOptions = []option{
 	{"initial-cluster", "", "name=address,...", groupNode,
 		"first members of a new cluster and their peer addresses, the same list on each (default: this node alone)",
 		setCluster},
+	{"join", "", "address,...", groupNode,
+		"peer addresses of members of a running cluster to join; ignored by a node that has data",
+		setAddresses(func(s *settings) *[]string { return &s.join })},
+	{"join-as-learner", "false", "true|false", groupNode,
+		"with --join: stay a learner, which does not vote, until MEMBER.PROMOTE",
+		setBool(func(s *settings) *bool { return &s.joinAsLearner })},
+	{"replace", "", "name", groupNode,
+		"with --join: take the place of this member, which is lost for good and is removed then", setReplace},
 
 	{"request-timeout", "5s", "time", groupLimits, "no request waits longer for a quorum",
 		setTime(func(s *settings) *time.Duration { return &s.requestTimeout }, 100*time.Millisecond,
@@ -197,6 +209,39 @@ func setCluster(s *settings, v string) error {
 	return nil
 }
 
+func setAddresses(field func(*settings) *[]string) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		*field(s) = nil
+		for part := range strings.SplitSeq(v, ",") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			if checkAddress(part) != nil {
+				return fmt.Errorf("%q must be host:port", part)
+			}
+			*field(s) = append(*field(s), part)
+		}
+		return nil
+	}
+}
+
+func setBool(field func(*settings) *bool) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		*field(s) = v == "true"
+		return setChoice(func(*settings) *string { return new(string) }, "true", "false")(s, v)
+	}
+}
+
+func setReplace(s *settings, v string) error {
+	if v == "" {
+		return nil
+	}
+	var other settings
+	err := setName(&other, v)
+	s.replace = other.name
+	return err
+}
+
 func setSize(field func(*settings) *int64, low, high int64) func(*settings, string) error {
 	return func(s *settings, v string) error {
 		n, err := parseSize(v)
@@ -305,12 +350,13 @@ func (s *settings) completePeerAddr() error {
 // completeAdvertisePeer finds the address that others dial. One of a cluster of several must have one that
 // means something on another machine.
 func (s *settings) completeAdvertisePeer() error {
+	s.announcePeer = true
 	if s.advertisePeer != "" {
 		return nil
 	}
 	for _, p := range s.initialCluster {
 		if p.Name == s.name {
-			s.advertisePeer = p.Addr
+			s.advertisePeer, s.announcePeer = p.Addr, false
 			return nil
 		}
 	}

@@ -41,7 +41,10 @@ whole numbers with B, KiB, MiB, GiB or TiB; times are written as 250ms, 5s, 2m o
 
 A cluster of three, each with the same list:
   redkeep server --name n1 --client-addr 10.0.0.1:6379 --initial-cluster \
-      n1=10.0.0.1:16379,n2=10.0.0.2:16379,n3=10.0.0.3:16379`,
+      n1=10.0.0.1:16379,n2=10.0.0.2:16379,n3=10.0.0.3:16379
+One more, or one in the place of a member that is lost for good:
+  redkeep server --name n4 --client-addr 10.0.0.4:6379 --join 10.0.0.1:16379,10.0.0.2:16379
+  redkeep server --name n5 --client-addr 10.0.0.5:6379 --join 10.0.0.1:16379 --replace n2`,
 		Annotations: map[string]string{"role": "server"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := refuseClientFlags(cmd, args); err != nil {
@@ -124,7 +127,7 @@ func runServer(ctx context.Context, s settings, io streams) error {
 	if err != nil {
 		return err
 	}
-	ready := n.engine.Ready()
+	ready, removed := n.engine.Ready(), n.engine.Removed()
 	for {
 		select {
 		case <-ready:
@@ -132,6 +135,9 @@ func runServer(ctx context.Context, s settings, io streams) error {
 			fmt.Fprint(io.out, n.greeting())
 		case <-hangUps:
 			n.reloadCertificates()
+		case <-removed:
+			removed = nil
+			n.expel()
 		case err := <-n.fatal:
 			return err // the disk is in doubt: nothing more is written, not even a farewell
 		case <-stop:

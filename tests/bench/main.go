@@ -105,6 +105,11 @@ func run(c config) error {
 			return err
 		}
 	}
+	if strings.Contains(memberAdded, c.only) {
+		if err := measureGrowth(c, procs, t); err != nil {
+			return err
+		}
+	}
 	if c.only == "" {
 		if err := measureSingle(c, procs, t); err != nil {
 			return err

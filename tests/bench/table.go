@@ -25,6 +25,7 @@ type table struct {
 	overTLS     float64                             // SET rate with TLS over that without
 	backup      float64                             // of a save, in MB/s
 	deadlines   float64                             // SET rate while a million keys end in a minute, over that before
+	growth      growth
 	took        time.Duration
 }
 
@@ -129,6 +130,7 @@ func (t *table) verdicts() []verdict {
 			add(rate >= catchUpLeast, "%s, %s: %.0f a second, at least %d", catchUp, form.name, rate, catchUpLeast)
 		}
 	}
+	t.growth.verdicts(add)
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd, backupSave} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
 			add(worst <= 100*time.Millisecond, "worst SET during %s: %v, at most 100 ms", name,

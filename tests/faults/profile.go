@@ -6,6 +6,7 @@ import "time"
 type Profile struct {
 	Name   string
 	Nodes  int
+	Spares int // nodes that are no members at first; 1 at most
 	Rounds int
 	Faults string // names from faults, or "all"; every one strikes before any strikes twice
 	Second int    // of a hundred rounds so many have a second fault on top of the first
@@ -67,11 +68,17 @@ var profiles = []*Profile{
 			slow and lossy node, restart leader`,
 		Clients: 3, Pace: 6 * time.Millisecond,
 	},
+	{
+		Name: "members", Nodes: 3, Spares: 1, Rounds: 9, Second: 40, Flags: "--snapshot-bytes 256KiB",
+		Faults: `add and remove member, replace member, move leader, kill leader, isolate leader,
+			pause follower, restart leader`,
+		Clients: 2, Pace: 8 * time.Millisecond,
+	},
 }
 
 // soakProfile is everything at once, for as long as it is asked for.
 var soakProfile = &Profile{
-	Name: "soak", Nodes: 3, Faults: "all", Second: 40, Flags: "--snapshot-bytes 256KiB", Clients: 3,
+	Name: "soak", Nodes: 3, Spares: 1, Faults: "all", Second: 40, Flags: "--snapshot-bytes 256KiB", Clients: 3,
 	Pace: 6 * time.Millisecond, Lockers: 3, Lessees: 2,
 }
 

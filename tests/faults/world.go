@@ -27,6 +27,7 @@ type world struct {
 	rng      *rand.Rand                       // of the fault that strikes now; drawn from the seed alone
 	held     map[*node.Node]bool
 	doomed   []*node.Node          // nodes whose syncs fail
+	spare    *node.Node            // not one of the cluster's, on a machine of its own; nil without
 	installs map[*node.Process]int // snapshots that each process has taken from a leader
 	fell     map[*node.Process]int // times that a watch of it fell behind
 	notes    []string              // what the faults of this round did, for its line in the log
@@ -34,16 +35,20 @@ type world struct {
 
 // newWorld starts a cluster with a machine and a disk of its own for each node.
 func newWorld(t testing.TB, p *Profile) *world {
-	net, err := network.New(p.Nodes)
+	net, err := network.New(p.Nodes + p.Spares)
 	if err != nil {
-		t.Fatalf("a network of %d machines: %v", p.Nodes, err)
+		t.Fatalf("a network of %d machines: %v", p.Nodes+p.Spares, err)
 	}
 	t.Cleanup(net.Close)
 	w := &world{t: t, net: net, say: t.Logf, held: map[*node.Node]bool{}, installs: map[*node.Process]int{},
 		fell: map[*node.Process]int{}}
-	w.cluster = node.New(t, node.Options{
+	o := node.Options{
 		Nodes: p.Nodes, Flags: append(shortTimes(), strings.Fields(p.Flags)...), Faults: true, TLS: p.TLS, Place: w.place,
-	})
+	}
+	w.cluster = node.New(t, o)
+	if p.Spares > 0 {
+		w.spare = w.cluster.Prepare("spare", o, func(n *node.Node) { w.place(p.Nodes, n) })
+	}
 	w.cluster.StartAll()
 	return w
 }

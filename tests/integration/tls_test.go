@@ -20,8 +20,8 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/wire"
 )
 
-// verb runs a client verb and returns what it printed on either stream.
-func verb(t *testing.T, args ...string) (string, error) {
+// runVerb runs a client verb and returns what it printed on either stream.
+func runVerb(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	out, err := exec.Command(node.Binary(t), args...).CombinedOutput()
 	return string(out), err
@@ -103,16 +103,16 @@ func useRealClients(t *testing.T, c *node.Cluster) {
 		t.Errorf("redis-py (Debian package python3-redis): %v\n%s", err, out)
 	}
 	all := "--endpoints=" + strings.Join(c.Addrs(), ",")
-	if out, err := verb(t, append(files, all, "get", "by")...); err != nil || out != "by\ngo-redis\n" {
+	if out, err := runVerb(t, append(files, all, "get", "by")...); err != nil || out != "by\ngo-redis\n" {
 		t.Errorf("redkeep get: %q, %v", out, err)
 	}
-	if out, err := verb(t, all, "--cacert", ca, "get", "by"); err == nil || !strings.Contains(out, "certificate") {
+	if out, err := runVerb(t, all, "--cacert", ca, "get", "by"); err == nil || !strings.Contains(out, "certificate") {
 		t.Errorf("redkeep get without a certificate: %q, %v", out, err)
 	}
-	if out, err := verb(t, all, "--tls", "get", "by"); err == nil || !strings.Contains(out, "unknown authority") {
+	if out, err := runVerb(t, all, "--tls", "get", "by"); err == nil || !strings.Contains(out, "unknown authority") {
 		t.Errorf("redkeep get without the authority: %q, %v", out, err)
 	}
-	if out, err := verb(t, all, "--insecure-skip-verify", "--cert", cert, "--key", key, "get", "by"); err != nil {
+	if out, err := runVerb(t, all, "--insecure-skip-verify", "--cert", cert, "--key", key, "get", "by"); err != nil {
 		t.Errorf("redkeep get --insecure-skip-verify: %q, %v", out, err)
 	}
 }
@@ -124,7 +124,7 @@ func TestWhoMayBeAMember(t *testing.T) {
 	bad := c.Nodes[2]
 	good := bad.Flags
 	elsewhere := filepath.Join(t.TempDir(), "other")
-	if out, err := verb(t, "cert", "create", "--dir", elsewhere, "--nodes", bad.Name+"="+node.Host()); err != nil {
+	if out, err := runVerb(t, "cert", "create", "--dir", elsewhere, "--nodes", bad.Name+"="+node.Host()); err != nil {
 		t.Fatal(out)
 	}
 	c.Nodes[0].Launch()
@@ -165,7 +165,7 @@ func TestWhoMayBeAMember(t *testing.T) {
 
 func secretFile(t *testing.T) string {
 	t.Helper()
-	out, err := verb(t, "cert", "secret")
+	out, err := runVerb(t, "cert", "secret")
 	must(t, err)
 	path := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(path, []byte(out), 0o600))
@@ -184,7 +184,7 @@ func TestAutoTLS(t *testing.T) {
 	c.StartAll()
 	ca := c.Nodes[0].Dir + "/tls/client/ca.pem"
 	for _, n := range c.Nodes { // the authority of one node is that of all
-		out, err := verb(t, "--endpoints", n.ClientAddr, "--cacert", ca, "put", n.Name, "x")
+		out, err := runVerb(t, "--endpoints", n.ClientAddr, "--cacert", ca, "put", n.Name, "x")
 		if err != nil || out != "OK\n" {
 			t.Errorf("%s: %q, %v", n.Name, out, err)
 		}
@@ -253,7 +253,7 @@ func TestRotation(t *testing.T) {
 		conns[i] = raw(t, n)
 		expect(t, conns[i], "+OK\r\n", "SET", n.Name, "before")
 	}
-	if out, err := verb(t, "cert", "renew", "--dir", c.Certs); err != nil {
+	if out, err := runVerb(t, "cert", "renew", "--dir", c.Certs); err != nil {
 		t.Fatal(out)
 	}
 	for _, n := range c.Nodes {
@@ -292,7 +292,7 @@ func TestRotation(t *testing.T) {
 // TestRevocation: who is revoked is cut off and kept out, a client and a member; nobody else notices.
 func TestRevocation(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
-	if out, err := verb(t, "cert", "client", "eve", "--dir", c.Certs); err != nil {
+	if out, err := runVerb(t, "cert", "client", "eve", "--dir", c.Certs); err != nil {
 		t.Fatal(out)
 	}
 	n, gone := c.Nodes[0], c.Nodes[2]
@@ -326,7 +326,7 @@ func TestRevocation(t *testing.T) {
 
 func revoke(t *testing.T, c *node.Cluster, file string) {
 	t.Helper()
-	if out, err := verb(t, "cert", "revoke", filepath.Join(c.Certs, file), "--dir", c.Certs); err != nil {
+	if out, err := runVerb(t, "cert", "revoke", filepath.Join(c.Certs, file), "--dir", c.Certs); err != nil {
 		t.Fatal(out)
 	}
 }

@@ -3,6 +3,8 @@ package node
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -179,4 +181,37 @@ func (c *Cluster) WaitSame() {
 		}
 		return nil
 	})
+}
+
+// Prepare makes one more node, which is in nobody's --initial-cluster, and does not start it: its flags say
+// how it joins. It is not among Nodes.
+func (c *Cluster) Prepare(name string, like Options, place func(*Node), flags ...string) *Node {
+	c.t.Helper()
+	binary := like.Binary
+	if binary == "" && like.Faults {
+		binary = FaultBinary(c.t)
+	} else if binary == "" {
+		binary = Binary(c.t)
+	}
+	n := newNode(c.t, name, binary)
+	if place != nil {
+		place(n)
+	}
+	if like.Faults {
+		n.openFaults()
+	}
+	n.Flags = append(append(n.Flags, like.Flags...), flags...)
+	return n
+}
+
+// Rejoin takes all data from a node that does not run, and lets it join its cluster anew, with these flags.
+func (n *Node) Rejoin(flags ...string) {
+	n.t.Helper()
+	if err := os.RemoveAll(n.Dir); err != nil {
+		n.t.Fatal(err)
+	}
+	n.initial = ""
+	n.Flags = append(slices.DeleteFunc(n.Flags, func(f string) bool {
+		return strings.HasPrefix(f, "--join") || strings.HasPrefix(f, "--replace")
+	}), flags...)
 }
