@@ -27,6 +27,7 @@ const (
 	kindReadIndex = 0x10
 	kindStatus    = 0x11
 	kindLeases    = 0x12
+	kindContact   = 0x1f
 	kindForward   = 0x90
 )
 
