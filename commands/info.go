@@ -96,6 +96,9 @@ func info(c *call, _ *session) (resp.Value, error) {
 		w.WriteString("# " + s.name + "\r\n")
 		s.write(w)
 	}
+	if c.d.cfg.Sentinel != nil {
+		return resp.Bulk(w.String()), nil // as Sentinel does in RESP3, too
+	}
 	return resp.Verbatim(w.String()), nil
 }
 

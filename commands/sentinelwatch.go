@@ -85,7 +85,8 @@ func (v *sentinelView) tell(channel, payload string) {
 func (v *sentinelView) followMaster(t *topology) {
 	addr := t.master.ClientAddr
 	if down := !t.HasLeader; down != v.down && (down || addr == v.master) {
-		v.told(down, "master "+v.name+" "+spaced(v.master), fmt.Sprintf(" #quorum %d/%[1]d", len(t.Members)/2+1))
+		_, voters := t.votersUp()
+		v.told(down, "master "+v.name+" "+spaced(v.master), fmt.Sprintf(" #quorum %d/%[1]d", voters/2+1))
 	}
 	v.down = !t.HasLeader
 	if addr == v.master || v.down {

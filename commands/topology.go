@@ -18,10 +18,13 @@ type topology struct {
 	replicas []*raftfsm.RosterMember // voters with a known address, in the order of ids, up or not
 }
 
-// topology returns the present one. While there is no leader the last one stays master; if none was ever
-// known, the first voter stands in, so that clients get a list they can keep trying.
-func (d *Dispatcher) topology() topology {
-	t := topology{Roster: d.engine.Roster()}
+// topology returns the present one.
+func (d *Dispatcher) topology() topology { return newTopology(d.engine.Roster()) }
+
+// newTopology finds the master: while there is no leader the last one stays it; if none was ever known, the
+// first voter stands in, so that clients get a list they can keep trying.
+func newTopology(r raftfsm.Roster) topology {
+	t := topology{Roster: r}
 	for i := range t.Members {
 		m := &t.Members[i]
 		if m.ClientAddr == "" || m.Learner {
