@@ -11,8 +11,9 @@
 //
 // Goroutines, all owned by Engine, whose Close waits for them: proposer (and one short-lived one per
 // batch in flight on the leader), barrier, leadership, expiry, the compactor's two and the lease desk's
-// two (and one per batch of renewals that waits for the log). Apply runs on raft's goroutine. Locks:
-// proposer, barrier, compactor and lease desk have one each, held for a few steps; none
+// two (and one per batch of renewals that waits for the log), and one that asks the other members how they
+// are (roster.go). Apply runs on raft's goroutine. Locks:
+// proposer, barrier, compactor, lease desk and contacts have one each, held for a few steps; none
 // is held while another is taken, except the store's own inside Update.
 //
 // The package refuses to know commands or connections, and to answer from anything but the log: no

@@ -47,7 +47,7 @@ func TestSettingsDefaults(t *testing.T) {
 		historyAge:    time.Hour, heartbeatInterval: 60 * time.Millisecond, electionTime: 600 * time.Millisecond,
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
 		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128, watchBufferBytes: 1 << 20,
-		trackingKeys: 1_000_000, lockTTL: time.Minute,
+		trackingKeys: 1_000_000, lockTTL: time.Minute, clusterProtocol: true, clusterName: "redkeep",
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Error(diff)
@@ -84,7 +84,8 @@ func TestSettingsEverywhere(t *testing.T) {
 		"history-bytes": "2MiB", "history-age": "2h", "disk-reserve-bytes": "0", "log-store": "boltdb",
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
 		"log-format": "json", "watch-buffer-bytes": "64KiB", "tracking-table-max-keys": "9",
-		"notify-keyspace-events": "KEA",
+		"notify-keyspace-events": "KEA", "cluster-protocol": "false", "cluster-name": "mymaster",
+		"sentinel-addr": "h:6", "advertise-sentinel-addr": "h:7",
 	}
 	var file strings.Builder
 	var environ, args []string
@@ -145,6 +146,9 @@ func TestSettingsRefused(t *testing.T) {
 		{args: "--quota-bytes=5GB", want: `--quota-bytes: "5GB" is not a size`},
 		{args: "--quota-bytes=99999999999GiB", want: `is not a size`},
 		{args: "--request-timeout=5", want: `--request-timeout: "5" must be a time from 100ms to 10m0s`},
+		{args: "--cluster-protocol=yes", want: `--cluster-protocol: "yes" must be one of true, false`},
+		{args: "--cluster-name=a@b", want: `--cluster-name: "a@b" must be 1 to 64 bytes without space, comma`},
+		{args: "--sentinel-addr=h", want: `--sentinel-addr: "h" must be host:port`},
 		{args: "--client-addr=localhost", want: `--client-addr: "localhost" must be host:port`},
 		{args: "--client-addr=", want: `--client-addr: "" must be host:port`},
 		{args: "--client-addr=h:70000", want: `must be host:port with a port from 0 to 65535`},
