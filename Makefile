@@ -24,7 +24,8 @@ cluster: build ## build and start three local nodes on ports 6379, 6380 and 6381
 
 test: ## set up, then lint and run every test; with CI=true the core packages also under the race detector
 	@.ci/setup redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools \
-		etcd:etcd-server etcdctl:etcd-client /usr/lib/python3/dist-packages/redis:python3-redis
+		etcd:etcd-server etcdctl:etcd-client /usr/lib/python3/dist-packages/redis:python3-redis node:nodejs npm:npm
+	@.ci/modules tests/discovery/testdata/ioredis
 	@unformatted="$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go'))"; \
 		if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	@go vet ./... && cd tests/bench && go vet ./...

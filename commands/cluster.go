@@ -3,7 +3,6 @@ package commands
 import (
 	"net"
 	"strconv"
-	"strings"
 
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
@@ -12,9 +11,6 @@ import (
 const clusterFlags = FlagLoading | FlagStale
 
 var clusterRows = []Command{
-	{Name: "cluster", Arity: -2, Kind: KindAdmin, Group: "cluster", Since: "3.0.0",
-		Complexity: "O(1)", Summary: "Redis Cluster's protocol, which is not offered.",
-		Args: args(argString("subcommand"), argString("arg").opt().many()), session: noCluster},
 	{Name: "role", Arity: 1, Kind: KindAdmin, Group: "server",
 		Flags: FlagNoScript | FlagLoading | FlagStale | FlagFast, Categories: CatAdmin | CatDangerous,
 		Since: "2.8.12", Complexity: "O(1)", Summary: "Returns the replication role.",
@@ -30,18 +26,6 @@ var clusterRows = []Command{
 		Categories: CatCluster, Complexity: "O(N) where N is the number of members",
 		Summary: "Tells whether the cluster can serve, and how many more members it can lose.",
 		session: clusterHealth},
-}
-
-// clusterSubs are the sub-commands that a server without cluster support knows, and refuses.
-const clusterSubs = " addslots addslotsrange bumpepoch count-failure-reports countkeysinslot delslots " +
-	"delslotsrange failover flushslots forget getkeysinslot help info keyslot links meet myid nodes " +
-	"replicas replicate reset saveconfig set-config-epoch setslot shards slaves slots "
-
-func noCluster(c *call, _ *session) (resp.Value, error) {
-	if !strings.Contains(clusterSubs, " "+lower(string(c.args[1]))+" ") {
-		return resp.Value{}, errUnknownSub("cluster", c.args[1])
-	}
-	return resp.Value{}, errNoCluster
 }
 
 // leaderOf finds the leader in a list of members; nil iff none is known.
@@ -66,25 +50,24 @@ func splitAddr(addr string) (host string, port int64) {
 
 // role tells the leader as a master and every other member as its replica; offsets are log indexes.
 func role(c *call, _ *session) (resp.Value, error) {
-	st, members := c.d.engine.Status(), c.d.engine.Members()
-	offset := resp.Int(int64(st.AppliedIndex))
-	if st.IsLeader {
-		return resp.Array(resp.Bulk("master"), offset, replicas(members)), nil
+	t := c.d.topology()
+	offset := resp.Int(int64(c.d.engine.AppliedIndex()))
+	if t.HasLeader && t.Leader == t.Self {
+		return resp.Array(resp.Bulk("master"), offset, roleReplicas(&t)), nil
 	}
-	host, port := splitAddr(st.LeaderClientAddr)
-	state := "connect"
-	if leaderOf(members) != nil {
+	host, port, state := "", int64(0), "connect"
+	if t.master != nil {
+		host, port = splitAddr(t.master.ClientAddr)
+	}
+	if t.HasLeader {
 		state = "connected"
 	}
 	return resp.Array(resp.Bulk("slave"), resp.Bulk(host), resp.Int(port), resp.Bulk(state), offset), nil
 }
 
-func replicas(members []raftfsm.Member) resp.Value {
+func roleReplicas(t *topology) resp.Value {
 	out := []resp.Value{}
-	for _, m := range members {
-		if m.Leader {
-			continue
-		}
+	for _, m := range t.offered() {
 		host, port := splitAddr(m.ClientAddr)
 		out = append(out, resp.Array(resp.Bulk(host), resp.Bulk(strconv.FormatInt(port, 10)),
 			resp.Bulk(strconv.FormatUint(uint64(m.Applied), 10))))

@@ -68,7 +68,7 @@ func (d *Dispatcher) parameters() []parameter {
 		{name: "maxclients", value: number(int64(d.cfg.MaxClients))},
 		{name: "maxmemory", value: number(d.cfg.QuotaBytes)},
 		{name: "maxmemory-policy", value: "noeviction"},
-		{name: "notify-keyspace-events", value: d.engine.Hub().Notify().String(), parse: d.parseNotify},
+		{name: "notify-keyspace-events", value: d.hub.Notify().String(), parse: d.parseNotify},
 		{name: "port", value: number(int64(d.cfg.ClientPort))},
 		{name: "proto-max-bulk-len", value: number(d.longestBulk())},
 		{name: "repl-backlog-size", value: "0"},
@@ -79,8 +79,8 @@ func (d *Dispatcher) parameters() []parameter {
 		{name: "slowlog-max-len", value: number(d.slow.room.Load()), high: slowLogMostRoom, set: d.slow.resize},
 		{name: "tcp-keepalive", value: "15"},
 		{name: "timeout", value: "0"},
-		{name: "tracking-table-max-keys", value: number(int64(d.engine.Hub().Tracker().Limit())),
-			high: math.MaxInt32, set: func(n int64) { d.engine.Hub().Tracker().SetLimit(int(n)) }},
+		{name: "tracking-table-max-keys", value: number(int64(d.hub.Tracker().Limit())),
+			high: math.MaxInt32, set: func(n int64) { d.hub.Tracker().SetLimit(int(n)) }},
 	}
 }
 
@@ -163,7 +163,7 @@ func (d *Dispatcher) parseNotify(value string) (func(), error) {
 	if !ok {
 		return nil, errConfigFailed("notify-keyspace-events", errNotifyClass)
 	}
-	return func() { d.engine.Hub().SetNotify(classes) }, nil
+	return func() { d.hub.SetNotify(classes) }, nil
 }
 
 func configResetStat(c *call, _ *session) (resp.Value, error) {

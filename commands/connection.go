@@ -80,17 +80,22 @@ func reset(c *call, s *session) (resp.Value, error) {
 	return resp.Simple("RESET"), nil
 }
 
-func readonly(_ *call, s *session) (resp.Value, error) {
+func readonly(c *call, s *session) (resp.Value, error) {
+	s.follows = c.d.cfg.ClusterProtocol
 	s.setLocal(true)
 	return resp.OK(), nil
 }
 
-func readwrite(_ *call, s *session) (resp.Value, error) {
+func readwrite(c *call, s *session) (resp.Value, error) {
+	s.follows = c.d.cfg.ClusterProtocol
 	s.setLocal(false)
 	return resp.OK(), nil
 }
 
-func asking(*call, *session) (resp.Value, error) { return resp.OK(), nil }
+func asking(c *call, s *session) (resp.Value, error) {
+	s.follows = c.d.cfg.ClusterProtocol
+	return resp.OK(), nil
+}
 
 func selectDB(c *call, _ *session) (resp.Value, error) {
 	index, err := integer(c.args[1])
@@ -182,15 +187,29 @@ func hello(c *call, s *session) (resp.Value, error) {
 	if o.proto != 0 {
 		s.proto = o.proto
 	}
-	return resp.Map(
+	fields := []resp.Value{
 		resp.Bulk("server"), resp.Bulk("redis"),
 		resp.Bulk("version"), resp.Bulk(ServerVersion),
 		resp.Bulk("proto"), resp.Int(int64(s.proto)),
 		resp.Bulk("id"), resp.Int(int64(s.id)),
-		resp.Bulk("mode"), resp.Bulk("standalone"),
-		resp.Bulk("role"), resp.Bulk(c.d.helloRole()),
-		resp.Bulk("modules"), resp.Array(),
-	), nil
+		resp.Bulk("mode"), resp.Bulk(c.d.mode()),
+	}
+	if c.d.cfg.Sentinel == nil {
+		fields = append(fields, resp.Bulk("role"), resp.Bulk(c.d.helloRole()))
+	}
+	return resp.Map(append(fields, resp.Bulk("modules"), resp.Array())...), nil
+}
+
+// mode is what HELLO and INFO call this server.
+func (d *Dispatcher) mode() string {
+	switch {
+	case d.cfg.Sentinel != nil:
+		return "sentinel"
+	case d.cfg.ClusterProtocol:
+		return "cluster"
+	default:
+		return "standalone"
+	}
 }
 
 // helloRole is "master" on the leader. Every node takes writes; this only tells where they are shortest.

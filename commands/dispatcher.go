@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -48,6 +49,9 @@ type Connections interface {
 type Config struct {
 	Engine *raftfsm.Engine
 	Logger *slog.Logger // nil: silent
+
+	ClusterProtocol bool            // speak Redis Cluster's protocol
+	Sentinel        *SentinelConfig // serve Sentinel's commands, and no others
 
 	Version         string // of Redkeep, for INFO
 	RunID           string // 40 hex digits that differ at each start; empty: made from clock and process id
@@ -81,6 +85,7 @@ type Dispatcher struct {
 	engine  *raftfsm.Engine
 	log     *slog.Logger
 	table   *Table
+	hub     *pubsub.Hub // the engine's; Sentinel's messages have one of their own
 	stats   *statistics
 	scripts *scripts
 	started time.Time
@@ -93,6 +98,7 @@ type Dispatcher struct {
 
 	stop    chan struct{}
 	done    chan struct{}
+	watched chan struct{} // closed when watchMaster has ended; nil without Sentinel
 	closing sync.Once
 
 	beforeCommit func() // for tests: a script has run, and its writes are about to be submitted
@@ -135,18 +141,32 @@ func New(cfg Config) *Dispatcher {
 	d.slow.threshold.Store(slowLogThreshold)
 	d.slow.room.Store(slowLogRoom)
 	go d.sample()
+	if d.hub = d.engine.Hub(); cfg.Sentinel != nil {
+		d.openSentinel()
+	}
 	return d
+}
+
+// openSentinel makes the dispatcher a Sentinel's.
+func (d *Dispatcher) openSentinel() {
+	d.table, d.hub, d.watched = newSentinelTable(), pubsub.New(d.engine.Store()), make(chan struct{})
+	d.hub.Start()
+	go d.watchMaster()
 }
 
 // Attach tells the dispatcher which server it serves, for the counts in INFO.
 func (d *Dispatcher) Attach(c Connections) { d.connections.Store(&c) }
 
-// Close stops the dispatcher's goroutine and the backups, and waits for them. Call it after the server has
+// Close stops the dispatcher's goroutines and the backups, and waits for them. Call it after the server has
 // been closed.
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.closing.Do(func() { close(d.stop) })
 	d.pause.end()
 	d.leaving.Store(true)
+	if d.watched != nil {
+		<-d.watched
+		d.hub.Close()
+	}
 	ended := make(chan struct{})
 	go func() {
 		<-d.done

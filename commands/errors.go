@@ -32,20 +32,24 @@ const (
 	errDBIndex       = clientError("ERR DB index is out of range")
 	errNoPassword    = clientError("ERR AUTH <password> called without any password configured for the " +
 		"default user. Are you sure your configuration is correct?")
-	errWrongPass    = clientError("WRONGPASS invalid username-password pair or user is disabled.")
-	errProtoNotInt  = clientError("ERR Protocol version is not an integer or out of range")
-	errNoProto      = clientError("NOPROTO unsupported protocol version")
-	errClientName   = clientError("ERR Client names cannot contain spaces, newlines or special characters.")
-	errNoSuchClient = clientError("ERR No such client")
-	errClientID     = clientError("ERR client-id should be greater than 0")
-	errListClientID = clientError("ERR Invalid client ID")
-	errNoKeyArgs    = clientError("ERR The command has no key arguments")
-	errGetKeysArity = clientError("ERR Invalid number of arguments specified for command")
-	errGetKeysName  = clientError("ERR Invalid command specified")
-	errNoCluster    = clientError("ERR This instance has cluster support disabled")
-	errOOM          = clientError("OOM command not allowed when used memory > 'maxmemory'.")
-	errSlowlogCount = clientError("ERR count should be greater than or equal to -1")
-	errSlowlogArity = clientError("ERR unknown subcommand or wrong number of arguments for 'get'. " +
+	errWrongPass        = clientError("WRONGPASS invalid username-password pair or user is disabled.")
+	errProtoNotInt      = clientError("ERR Protocol version is not an integer or out of range")
+	errNoProto          = clientError("NOPROTO unsupported protocol version")
+	errClientName       = clientError("ERR Client names cannot contain spaces, newlines or special characters.")
+	errNoSuchClient     = clientError("ERR No such client")
+	errClientID         = clientError("ERR client-id should be greater than 0")
+	errListClientID     = clientError("ERR Invalid client ID")
+	errNoKeyArgs        = clientError("ERR The command has no key arguments")
+	errGetKeysArity     = clientError("ERR Invalid number of arguments specified for command")
+	errGetKeysName      = clientError("ERR Invalid command specified")
+	errNoCluster        = clientError("ERR This instance has cluster support disabled")
+	errInvalidSlot      = clientError("ERR Invalid slot")
+	errNoSuchMaster     = clientError("ERR No such master with that name")
+	errNotMaster        = clientError("ERR The specified node is not a master")
+	errOOM              = clientError("OOM command not allowed when used memory > 'maxmemory'.")
+	errInvalidSlotCount = clientError("ERR Invalid slot or number of keys")
+	errSlowlogCount     = clientError("ERR count should be greater than or equal to -1")
+	errSlowlogArity     = clientError("ERR unknown subcommand or wrong number of arguments for 'get'. " +
 		"Try SLOWLOG HELP.")
 	errNotInMulti    = clientError("ERR Command not allowed inside a transaction")
 	errNestedMulti   = clientError("ERR MULTI calls can not be nested")
@@ -249,6 +253,31 @@ func cut(b []byte, max int) string {
 func errUnknownSub(container string, sub []byte) error {
 	return clientError(fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.",
 		cut(sub, quotedBytes), strings.ToUpper(container)))
+}
+
+func errUnknownNode(id []byte) error {
+	return clientError("ERR Unknown node " + cut(id, quotedBytes))
+}
+
+// errMoved sends a cluster client to the leader; nothing of the command has been done.
+func errMoved(slot int, addr string) error {
+	return clientError(fmt.Sprintf("MOVED %d %s", slot, addr))
+}
+
+// errManagedSub refuses what would manage a Redis Cluster by hand.
+func errManagedSub(sub string) error {
+	return clientError("ERR CLUSTER " + sub + " is not supported: all slots are the leader's, and members are " +
+		"managed with the MEMBER commands; nothing was changed")
+}
+
+func errSentinelSub(sub string) error {
+	return clientError("ERR SENTINEL " + sub + " is not supported: the members elect the leader, and are " +
+		"managed with the MEMBER commands on the data port; nothing was changed")
+}
+
+func errNoQuorum(usable int) error {
+	return clientError(fmt.Sprintf("NOQUORUM %d usable Sentinels. Not enough available Sentinels to reach the "+
+		"specified quorum for this master", usable))
 }
 
 func errSubscriber(name string) error {

@@ -12,6 +12,7 @@ var gates = []gate{
 	gateArity,
 	gateAuthenticated,
 	gatePermitted,
+	gateHome,
 	gateSubscriber,
 	gateQueue,
 	gateFenced,
@@ -34,6 +35,9 @@ func gateSub(_ *session, c *call) error {
 		return nil
 	}
 	sub := c.row.Sub(c.args[1])
+	if sub == nil && c.row.absentSub != nil {
+		return c.row.absentSub(c.d, c.args[1])
+	}
 	if sub == nil {
 		return errUnknownSub(c.row.Name, c.args[1])
 	}

@@ -42,10 +42,17 @@ var infoSections = []infoSection{
 	{"Commandstats", false, infoCommands},
 	{"Errorstats", true, infoErrors},
 	{"Latencystats", false, infoLatency},
-	{"Cluster", true, func(w *infoWriter) { w.field("cluster_enabled", 0) }},
+	{"Cluster", true, func(w *infoWriter) { w.field("cluster_enabled", yes(w.d.cfg.ClusterProtocol).Num()) }},
 	{"Keyspace", true, infoKeyspace},
 	{"Raft", true, infoRaft},
 	{"Alarms", true, infoAlarms},
+}
+
+func (d *Dispatcher) infoSections() []infoSection {
+	if d.cfg.Sentinel != nil {
+		return sentinelSections
+	}
+	return infoSections
 }
 
 // infoWriter gathers the text; the sections read the node through it.
@@ -80,7 +87,7 @@ func info(c *call, _ *session) (resp.Value, error) {
 	all := wanted["all"] || wanted["everything"]
 	usual := len(wanted) == 0 || wanted["default"]
 	w := &infoWriter{d: c.d, status: c.d.engine.Status(), conns: c.d.connectionStats(), usage: currentUsage()}
-	for _, s := range infoSections {
+	for _, s := range c.d.infoSections() {
 		if !all && !(usual && s.byDefault) && !wanted[lower(s.name)] {
 			continue
 		}
@@ -89,6 +96,9 @@ func info(c *call, _ *session) (resp.Value, error) {
 		}
 		w.WriteString("# " + s.name + "\r\n")
 		s.write(w)
+	}
+	if c.d.cfg.Sentinel != nil {
+		return resp.Bulk(w.String()), nil // as Sentinel does in RESP3, too
 	}
 	return resp.Verbatim(w.String()), nil
 }
@@ -114,7 +124,7 @@ func infoServer(w *infoWriter) {
 	w.field("redis_git_sha1", "00000000")
 	w.field("redis_git_dirty", 0)
 	w.field("redis_build_id", "redkeep")
-	w.field("redis_mode", "standalone")
+	w.field("redis_mode", d.mode())
 	w.field("os", w.usage.os)
 	w.field("arch_bits", 64)
 	w.field("process_id", w.usage.pid)
@@ -139,7 +149,7 @@ func infoClients(w *infoWriter) {
 	w.field("maxclients", w.d.cfg.MaxClients)
 	w.zeros("client_recent_max_input_buffer", "client_recent_max_output_buffer")
 	w.field("blocked_clients", w.d.blocked())
-	hub := w.d.engine.Hub()
+	hub := w.d.hub
 	w.field("tracking_clients", hub.Tracker().Clients())
 	w.field("pubsub_clients", w.d.subscribers())
 	w.zeros("watching_clients", "clients_in_timeout_table",
@@ -214,7 +224,7 @@ func infoStats(w *infoWriter) {
 	w.zeros("evicted_keys", "evicted_clients")
 	w.field("keyspace_hits", s.hits.Load())
 	w.field("keyspace_misses", s.misses.Load())
-	hub := w.d.engine.Hub()
+	hub := w.d.hub
 	w.field("pubsub_channels", len(hub.Names(pubsub.KindChannel)))
 	w.field("pubsub_patterns", len(hub.Names(pubsub.KindPattern)))
 	w.zeros("latest_fork_usec", "total_forks")
@@ -243,12 +253,8 @@ func infoReplication(w *infoWriter) {
 
 func infoLeader(w *infoWriter) {
 	w.field("role", "master")
-	var others []raftfsm.Member
-	for _, m := range w.d.engine.Members() {
-		if !m.Leader && m.Status == raftfsm.MemberStarted {
-			others = append(others, m)
-		}
-	}
+	t := w.d.topology()
+	others := t.offered()
 	w.field("connected_slaves", len(others))
 	for i, m := range others {
 		host, port := splitAddr(m.ClientAddr)

@@ -84,7 +84,8 @@ func openNode(t testing.TB, peers []cluster.Peer, change ...func(*raftfsm.Config
 	}
 	n.engine.Start(node)
 	n.d = New(Config{
-		Engine: n.engine, Version: "0.0.0-test", RunID: strings.Repeat("ab", 20), MaxClients: 100,
+		Engine: n.engine, ClusterProtocol: true,
+		Version: "0.0.0-test", RunID: strings.Repeat("ab", 20), MaxClients: 100,
 		MaxRequestBytes: 8 << 20, QuotaBytes: cfg.QuotaBytes, Clock: n.now, ClientPort: 6379, DataDir: "data",
 		BackupDir:     t.TempDir(),
 		ScriptTimeout: 300 * time.Millisecond, ScriptBytes: 64 << 20,

@@ -90,7 +90,7 @@ func ssubscribe(c *call, s *session) (resp.Value, error) {
 // subscribe starts what is not running yet. Nothing is, if one of the names cannot be understood.
 func (c *call) subscribe(s *session, kind int, word string) (resp.Value, error) {
 	watches := make([]*pubsub.Watch, len(c.args))
-	for i := 1; i < len(c.args) && kind != listShards; i++ {
+	for i := 1; i < len(c.args) && kind != listShards && c.d.cfg.Sentinel == nil; i++ {
 		var err error
 		if watches[i], err = parseWatchChannel(string(c.args[i]), kind == listPatterns); err != nil {
 			return resp.Value{}, err
@@ -108,7 +108,7 @@ func (c *call) subscribe(s *session, kind int, word string) (resp.Value, error) 
 }
 
 func (c *call) listen(s *session, kind int, name string, w *pubsub.Watch) *pubsub.Subscription {
-	hub, k := c.d.engine.Hub(), s.open(c.d)
+	hub, k := c.d.hub, s.open(c.d)
 	if w != nil {
 		return hub.Watch(w, k)
 	}
@@ -203,7 +203,7 @@ func spublish(c *call) (render, error) { return c.publish(pubsub.KindShard) }
 // publish goes through the log, so every subscriber on every member sees one order. The reply counts the
 // receivers on this member, as Redis's does.
 func (c *call) publish(kind pubsub.Kind) (render, error) {
-	hub, channel := c.d.engine.Hub(), string(c.args[1])
+	hub, channel := c.d.hub, string(c.args[1])
 	c.publishes = true
 	c.message = pubsub.Message{Kind: kind, Channel: channel, Payload: c.str(2)}
 	return func(*mvcc.Result) resp.Value { return resp.Int(hub.Receivers(kind, channel)) }, nil
@@ -223,7 +223,7 @@ func (c *call) channels(kind pubsub.Kind) (resp.Value, error) {
 	case len(c.args) > 3:
 		return resp.Value{}, errSubArity(c)
 	}
-	names := c.d.engine.Hub().Names(kind)
+	names := c.d.hub.Names(kind)
 	slices.Sort(names)
 	out := []resp.Value{}
 	for _, name := range names {
@@ -246,11 +246,11 @@ func pubsubShardNumSub(c *call, _ *session) (resp.Value, error) { return c.numSu
 func (c *call) numSub(kind pubsub.Kind) (resp.Value, error) {
 	out := []resp.Value{}
 	for _, channel := range c.args[2:] {
-		out = append(out, resp.BulkBytes(channel), resp.Int(c.d.engine.Hub().Listeners(kind, string(channel))))
+		out = append(out, resp.BulkBytes(channel), resp.Int(c.d.hub.Listeners(kind, string(channel))))
 	}
 	return resp.ArrayOf(out), nil
 }
 
 func pubsubNumPat(c *call, _ *session) (resp.Value, error) {
-	return resp.Int(int64(len(c.d.engine.Hub().Names(pubsub.KindPattern)))), nil
+	return resp.Int(int64(len(c.d.hub.Names(pubsub.KindPattern)))), nil
 }

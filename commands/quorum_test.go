@@ -37,6 +37,7 @@ func TestWithoutQuorum(t *testing.T) {
 	for _, words := range [][]string{{"HELLO", "3"}, {"COMMAND"}, {"COMMAND", "DOCS"}, {"INFO"},
 		{"CLIENT", "LIST"}, {"CLIENT", "SETINFO", "LIB-NAME", "x"}, {"PING"},
 		{"CONFIG", "GET", "*"}, {"MEMBER.LIST"},
+		{"CLUSTER", "SLOTS"}, {"CLUSTER", "SHARDS"}, {"CLUSTER", "NODES"}, {"CLUSTER", "INFO"}, {"CLUSTER", "MYID"},
 		{"CLUSTER.STATUS"}, {"CLUSTER.HEALTH"}, {"ROLE"}, {"TIME"}, {"SELECT", "0"}} {
 		if got := c.do(words...); strings.HasPrefix(got, "(") {
 			t.Errorf("%q replied %s", words, got)

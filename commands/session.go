@@ -20,6 +20,7 @@ type session struct {
 	// Only the goroutine that serves the connection uses these.
 	proto   int
 	local   bool // READONLY: reads answer from this node's state without a barrier
+	follows bool // it is a cluster client's: see redirect.go
 	closing bool // close the connection after this reply
 	call    call // the command being gated or planned
 	reading call // the read being run, while call already holds the command that ended its run
@@ -76,6 +77,7 @@ func (s *session) reset() {
 	s.proto = 2
 	s.muted = replyAll
 	s.setLocal(false)
+	s.follows = false
 	s.tx.drop()
 	s.noEvict.Store(false)
 	s.noTouch.Store(false)

@@ -59,7 +59,7 @@ func (s *session) open(d *Dispatcher) *sink {
 		return k
 	}
 	k := &sink{conn: s.conn, limit: int(d.cfg.WatchBufferBytes)}
-	hub := d.engine.Hub()
+	hub := d.hub
 	s.conn.EnablePushes(func() { hub.Room(k) })
 	s.sink.Store(k)
 	return k
@@ -101,7 +101,7 @@ func (s *session) drop(d *Dispatcher, kind int, names []string) {
 
 func (s *session) settle(d *Dispatcher, subs []*pubsub.Subscription) {
 	if len(subs) > 0 {
-		d.engine.Hub().Drop(subs...)
+		d.hub.Drop(subs...)
 		s.settled = true
 	}
 }

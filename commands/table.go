@@ -133,6 +133,9 @@ type Command struct {
 
 	subscribed bool // may be sent by a RESP2 connection that has subscriptions
 
+	// Why there is no such sub-command; nil: it is unknown.
+	absentSub func(d *Dispatcher, sub []byte) error
+
 	subs  map[string]*Command
 	stats *rowStats
 }
@@ -151,14 +154,16 @@ func families() [][]Command {
 		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, scriptRows, clusterRows,
 		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
 		pubsubRows, watchRows, leaseRows, lockRows, electionRows,
-		memberRows, alarmRows, snapshotRows,
+		memberRows, alarmRows, snapshotRows, slotRows,
 	}
 }
 
 // NewTable builds the table of all commands. Each call gives a table with counters of its own.
-func NewTable() *Table {
+func NewTable() *Table { return buildTable(families()) }
+
+func buildTable(families [][]Command) *Table {
 	t := &Table{byName: map[string]*Command{}}
-	for _, rows := range families() {
+	for _, rows := range families {
 		for i := range rows {
 			row := rows[i]
 			t.add(&row)

@@ -76,7 +76,7 @@ func (t *tracks) served() {
 
 func (s *session) stopTracking(d *Dispatcher) {
 	if s.tracks.client != nil {
-		d.engine.Hub().Tracker().Stop(s.tracks.client)
+		d.hub.Tracker().Stop(s.tracks.client)
 	}
 	s.tracks = tracks{}
 	s.shownRedirect.Store(0)
@@ -123,7 +123,7 @@ func (s *session) served() {
 
 func (s *session) note(row *Command, args [][]byte) {
 	for _, i := range row.keys(args) {
-		s.call.d.engine.Hub().Tracker().Read(s.tracks.client, alias(args[i]))
+		s.call.d.hub.Tracker().Read(s.tracks.client, alias(args[i]))
 	}
 }
 
@@ -241,7 +241,7 @@ func (s *session) startTracking(d *Dispatcher, o trackingOptions) {
 		target.open(d)
 	}
 	client := &pubsub.Tracking{ID: s.id, NoLoop: o.noLoop, Prefixes: prefixes, Tell: s.invalidator(target)}
-	tracker := d.engine.Hub().Tracker()
+	tracker := d.hub.Tracker()
 	if t.client != nil {
 		tracker.Replace(t.client, client)
 	} else {

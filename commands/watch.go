@@ -228,7 +228,7 @@ func kvWatch(c *call, s *session) (resp.Value, error) {
 	if s.watches == nil {
 		s.watches = map[int64]*pubsub.Subscription{}
 	}
-	s.watches[id] = c.d.engine.Hub().Watch(w, s.open(c.d))
+	s.watches[id] = c.d.hub.Watch(w, s.open(c.d))
 	s.shownWatches.Store(int64(len(s.watches)))
 	return resp.Int(id), nil
 }

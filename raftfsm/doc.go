@@ -12,10 +12,11 @@
 //
 // Goroutines, all owned by Engine, whose Close waits for them: proposer (and one short-lived one per batch
 // in flight on the leader), barrier, leadership, expiry, guard, the compactor's two and the lease desk's
-// two (and one per batch of renewals that waits for the log), and one per change of the membership and per
-// question that leadership asks for this member. Apply runs on raft's goroutine. Locks: proposer, barrier,
-// compactor, lease desk, guard, trail and clock have one each, held for a few steps; none is held while
-// another is taken, except the store's own inside Update.
+// two (and one per batch of renewals that waits for the log), one that asks the other members how they are
+// (roster.go), and one per change of the membership and per question that leadership asks for this member.
+// Apply runs on raft's goroutine. Locks: proposer, barrier, compactor, lease desk, contacts, guard, trail
+// and clock have one each, held for a few steps; none is held while another is taken, except the store's own
+// inside Update.
 //
 // The package refuses to know commands or connections, and to answer from anything but the log: no
 // reply is given before the entry is applied here.

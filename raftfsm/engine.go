@@ -20,6 +20,8 @@ type Config struct {
 	Name       string // of this member
 	ClientAddr string // advertised address of its client port, replicated
 
+	SentinelAddr string // advertised address of its Sentinel listener, told on request; "": it has none
+
 	RequestTimeout   time.Duration // 5 s
 	MaxRequestBytes  int64         // 8 MiB: one submission in the log
 	QuotaBytes       int64         // 2 GiB of live state
@@ -90,6 +92,7 @@ type Engine struct {
 	clock     *clock
 	guard     *guard
 	member    membership
+	contacts  *contacts
 
 	diskFree    atomic.Int64
 	introducing *Submission // of the leadership goroutine
@@ -104,7 +107,8 @@ func New(cfg Config) *Engine {
 	cfg = cfg.withDefaults()
 	e := &Engine{
 		cfg: cfg, log: cfg.Logger, stats: cfg.Stats, machine: newMachine(cfg.Stats),
-		readyCh: make(chan struct{}), stop: make(chan struct{}),
+		contacts: newContacts(),
+		readyCh:  make(chan struct{}), stop: make(chan struct{}),
 	}
 	e.member.open()
 	e.openHub()
@@ -192,12 +196,13 @@ func (e *Engine) Start(node *cluster.Node) {
 	if node.Retired() {
 		e.retire()
 	}
+	node.Handle(kindContact, e.answerContact)
 	e.proposer.wg.Add(1)
 	go e.proposer.run()
 	e.barrier.wg.Add(1)
 	go e.barrier.run()
 	for _, loop := range []func(){e.leadership, e.expiry, e.compactor.decide, e.compactor.remove,
-		e.leases.run, e.leases.expire, e.guard.run} {
+		e.leases.run, e.leases.expire, e.guard.run, e.contact} {
 		e.wg.Add(1)
 		go loop()
 	}

@@ -31,6 +31,7 @@ const (
 	kindMembership = 0x14
 	kindChange     = 0x15
 	kindVitals     = 0x1d
+	kindContact    = 0x1f
 
 	kindForward = 0x90
 )

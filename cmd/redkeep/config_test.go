@@ -55,6 +55,7 @@ func TestSettingsDefaults(t *testing.T) {
 		tls: tlsSettings{
 			client: certSettings{auth: "none"}, peer: certSettings{auth: "none"}, minVersion: tls.VersionTLS12,
 		},
+		clusterProtocol: true, clusterName: "redkeep",
 	}
 	if diff := cmp.Diff(want, s, unexported); diff != "" {
 		t.Error(diff)
@@ -98,7 +99,8 @@ func TestSettingsEverywhere(t *testing.T) {
 		"peer-tls-cert-file": "e.pem", "peer-tls-key-file": "f.pem", "peer-tls-ca-file": "g.pem",
 		"peer-tls-crl-file": "h.pem", "peer-tls-allowed-name": "n1,*.peers", "peer-auto-tls": "false",
 		"slowlog-log-slower-than": "-1", "slowlog-max-len": "9",
-		"latency-monitor-threshold": "100",
+		"latency-monitor-threshold": "100", "cluster-protocol": "false", "cluster-name": "mymaster",
+		"sentinel-addr": "h:6", "advertise-sentinel-addr": "h:7",
 	}
 	separately := []string{"peer-secret-file"} // excludes others
 	var file strings.Builder
@@ -163,6 +165,9 @@ func TestSettingsRefused(t *testing.T) {
 		{args: "--quota-bytes=5GB", want: `--quota-bytes: "5GB" is not a size`},
 		{args: "--quota-bytes=99999999999GiB", want: `is not a size`},
 		{args: "--request-timeout=5", want: `--request-timeout: "5" must be a time from 100ms to 10m0s`},
+		{args: "--cluster-protocol=yes", want: `--cluster-protocol: "yes" must be one of true, false`},
+		{args: "--cluster-name=a@b", want: `--cluster-name: "a@b" must be 1 to 64 bytes without space, comma`},
+		{args: "--sentinel-addr=h", want: `--sentinel-addr: "h" must be host:port`},
 		{args: "--client-addr=localhost", want: `--client-addr: "localhost" must be host:port`},
 		{args: "--client-addr=", want: `--client-addr and --tls-addr are both empty: no client could connect`},
 		{args: "--client-addr=h:70000", want: `must be host:port with a port from 0 to 65535`},

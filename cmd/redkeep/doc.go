@@ -8,9 +8,10 @@
 // request order), endpoints (a client's list of nodes with failover), output (the four ways to print a
 // reply).
 //
-// Goroutines: runServer owns those of the signal watcher and of gcTuner, node those of the client listener
-// and of the HTTP server, bench one per client; client verbs ask several endpoints with one goroutine each.
-// Every owner waits for its own. One lock, trust.mu, around the set of open connections to members.
+// Goroutines: runServer owns those of the signal watcher and of gcTuner, node those of the listeners for
+// clients and for clients of Sentinel and of the HTTP server, bench one per client; client verbs ask several
+// endpoints with one goroutine each. Every owner waits for its own. One lock, trust.mu, around the set of
+// open connections to members.
 //
 // It refuses to know how a command works, what is in the log, or how a byte reaches the disk: it reads
 // settings, hands each part what that part asks for, and tells the operator what happened in one line.

@@ -36,6 +36,7 @@ type node struct {
 	clientPort, tlsPort net.Listener // one of them may be nil
 	httpPort            net.Listener // nil without --http-addr
 	trust               trust
+	sentinel            sentinel
 	server              *resp.Server
 	serverRef           atomic.Pointer[resp.Server] // the same, for the engine's goroutines
 	dispatcher          *commands.Dispatcher
@@ -49,7 +50,8 @@ type node struct {
 // startNode returns a node that accepts connections, or an error after it has undone what it had begun.
 func startNode(s settings, log *slog.Logger) (*node, error) {
 	n := &node{settings: s, log: log, meter: newMeter(), fatal: make(chan error, 1), asked: make(chan struct{})}
-	for _, step := range []func() error{n.listen, n.openTrust, n.openEngine, n.serveClients, n.serveHTTP} {
+	steps := []func() error{n.listen, n.openTrust, n.openEngine, n.serveClients, n.serveSentinel, n.serveHTTP}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 			defer cancel()
@@ -76,10 +78,17 @@ func (n *node) listen() (err error) {
 			return err
 		}
 	}
-	if n.settings.advertiseClient == "" {
-		n.settings.advertiseClient = dialable(n.mainPort().Addr().String(), n.settings.advertisePeer)
+	n.settings.advertiseClient = n.advertised(n.settings.advertiseClient, n.mainPort())
+	return n.listenSentinel()
+}
+
+// advertised is what others are told of a listener: what the flag says, else where it listens, with a host
+// that can be dialled.
+func (n *node) advertised(flag string, l net.Listener) string {
+	if flag == "" {
+		flag = l.Addr().String()
 	}
-	return nil
+	return dialable(flag, n.settings.advertisePeer)
 }
 
 // mainPort is where clients are sent: the plain port, if there is one.
@@ -116,8 +125,8 @@ func (n *node) openEngine() error {
 	engine := raftfsm.New(raftfsm.Config{
 		RequestTimeout: s.requestTimeout, MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes,
 		HistoryBytes: s.historyBytes, HistoryAge: s.historyAge, DiskReserveBytes: n.diskReserve(),
-		ClientAddr: s.advertiseClient, Name: s.name, Logger: n.log, Clock: wallClock,
-		OnFence: n.cutClients,
+		ClientAddr: s.advertiseClient, SentinelAddr: s.advertiseSentinel, Name: s.name, Logger: n.log,
+		Clock: wallClock, OnFence: n.cutClients,
 	})
 	n.meter.watch(engine.Stats())
 	raft, err := cluster.Open(cluster.Config{
@@ -170,6 +179,7 @@ func (n *node) serveClients() error {
 	number, _ := strconv.Atoi(port)
 	n.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
+		ClusterProtocol: s.clusterProtocol,
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
 		MaxTxnOps: int(s.maxTxnOps), LockTTL: s.lockTTL, ConfigFile: s.configFile,
 		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
@@ -269,7 +279,7 @@ func (n *node) expel() {
 
 // close ends the parts that exist, in the order of the requests, and waits for all goroutines.
 func (n *node) close(ctx context.Context) error {
-	var failed []error
+	failed := n.sentinel.close(ctx)
 	if n.server != nil {
 		n.dispatcher.Interrupt()
 		if err := n.server.Close(ctx); err != nil {

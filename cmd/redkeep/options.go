@@ -41,6 +41,9 @@ type settings struct {
 	tls                             tlsSettings
 	slowerThan, slowLogLength       int64
 	latencyThreshold                int64
+	clusterProtocol                 bool
+	clusterName                     string
+	sentinelAddr, advertiseSentinel string
 }
 
 // option is one row of the table below: a setting of the server under its only name. The flag is --name, the
@@ -123,6 +126,15 @@ var plainOptions = []option{
 	{"tracking-table-max-keys", "1000000", "number", groupLimits,
 		"keys remembered for CLIENT TRACKING; 0 for no limit",
 		setNumber(func(s *settings) *int64 { return &s.trackingKeys }, 0, 1<<31-1)},
+	{"cluster-protocol", "true", "true|false", groupNode,
+		"speak Redis Cluster's protocol: clients of it find the leader and follow it", setClusterProtocol},
+	{"sentinel-addr", "", "address", groupNode,
+		"where clients of Redis Sentinel ask for the leader, by habit port 26379 (default: nowhere)",
+		setAddress(func(s *settings) *string { return &s.sentinelAddr }, true)},
+	{"advertise-sentinel-addr", "", "address", groupNode,
+		"what others tell clients of Sentinel (default: --sentinel-addr)",
+		setAddress(func(s *settings) *string { return &s.advertiseSentinel }, true)},
+	{"cluster-name", "redkeep", "name", groupNode, "name of the master for clients of Sentinel", setClusterName},
 	{"notify-keyspace-events", "", "letters", groupNode,
 		"keyspace notifications of this node, as in Redis: KEA for all (default: none)", setNotify},
 	{"slowlog-log-slower-than", "10000", "number", groupLog,
@@ -169,6 +181,20 @@ func setName(s *settings, v string) error {
 	}
 	s.name = v
 	return nil
+}
+
+// setClusterName keeps the name one word in Sentinel's messages.
+func setClusterName(s *settings, v string) error {
+	if v == "" || len(v) > 64 || strings.ContainsAny(v, ", \t\r\n\"@") {
+		return fmt.Errorf("must be 1 to 64 bytes without space, comma, quote or at sign")
+	}
+	s.clusterName = v
+	return nil
+}
+
+func setClusterProtocol(s *settings, v string) error {
+	s.clusterProtocol = v == "true"
+	return setChoice(func(*settings) *string { return new(string) }, "true", "false")(s, v)
 }
 
 func setAddress(field func(*settings) *string, mayBeEmpty bool) func(*settings, string) error {

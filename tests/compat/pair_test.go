@@ -208,7 +208,8 @@ func (g target) start(t *testing.T) string {
 	if os.Getenv(ControlEnv) != "" {
 		return startRedis(t)
 	}
-	c := node.Start(t, node.Options{Nodes: g.nodes})
+	// The measure is a Redis without cluster support; cluster_test.go has the other.
+	c := node.Start(t, node.Options{Nodes: g.nodes, Flags: []string{"--cluster-protocol=false"}})
 	if g.nodes == 1 {
 		return c.Nodes[0].ClientAddr
 	}
