@@ -73,47 +73,8 @@ func run(c config) error {
 	}()
 	t := newTable()
 	began := time.Now()
-	if err := measureThroughput(c, procs, t); err != nil {
+	if err := measureAll(c, procs, t); err != nil {
 		return err
-	}
-	if err := measureWatches(c, procs, t); err != nil {
-		return err
-	}
-	for _, one := range []struct {
-		name    string
-		measure func(config, *processes, *table) error
-	}{{leaseEnd, measureLeaseEnd}, {deadlines, measureDeadlines}, {catchUp, measureCatchUp}} {
-		if !strings.Contains(one.name, c.only) {
-			continue
-		}
-		if err := one.measure(c, procs, t); err != nil {
-			return err
-		}
-	}
-	if strings.Contains(tlsScenario, c.only) {
-		if err := measureTLS(c, procs, t); err != nil {
-			return err
-		}
-	}
-	if strings.Contains(failoverName, c.only) {
-		if err := measureFailover(c, procs, t); err != nil {
-			return err
-		}
-	}
-	if strings.Contains(backupSave, c.only) {
-		if err := measureBackup(c, procs, t); err != nil {
-			return err
-		}
-	}
-	if strings.Contains(memberAdded, c.only) {
-		if err := measureGrowth(c, procs, t); err != nil {
-			return err
-		}
-	}
-	if c.only == "" {
-		if err := measureSingle(c, procs, t); err != nil {
-			return err
-		}
 	}
 	t.took = time.Since(began)
 	fmt.Print("\n" + t.markdown())
@@ -124,6 +85,35 @@ func run(c config) error {
 	}
 	if missed := t.missed(); c.strict && len(missed) > 0 {
 		return fmt.Errorf("thresholds missed: %v", missed)
+	}
+	return nil
+}
+
+// measureAll takes the parts that c.only names, one after the other: each has the machine for itself.
+func measureAll(c config, procs *processes, t *table) error {
+	if err := measureThroughput(c, procs, t); err != nil {
+		return err
+	}
+	if err := measureWatches(c, procs, t); err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name    string
+		measure func(config, *processes, *table) error
+	}{
+		{leaseEnd, measureLeaseEnd}, {deadlines, measureDeadlines}, {catchUp, measureCatchUp},
+		{tlsScenario, measureTLS}, {failoverName, measureFailover}, {backupSave, measureBackup},
+		{memberAdded, measureGrowth},
+	} {
+		if !strings.Contains(part.name, c.only) {
+			continue
+		}
+		if err := part.measure(c, procs, t); err != nil {
+			return err
+		}
+	}
+	if c.only == "" {
+		return measureSingle(c, procs, t)
 	}
 	return nil
 }

@@ -18,15 +18,14 @@ type table struct {
 	restart     map[string]time.Duration
 	stalls      map[string]map[string]time.Duration
 	walkP99     time.Duration
-	delivery    map[string]time.Duration            // of events to watchers, median
 	failover    map[string]map[string]interruptions // way, system
-	catchUp     map[string]float64                  // events a second from history, by form of watch
-	stopped     float64                             // SET rate beside watchers that do not read, over that without
-	overTLS     float64                             // SET rate with TLS over that without
-	backup      float64                             // of a save, in MB/s
-	deadlines   float64                             // SET rate while a million keys end in a minute, over that before
 	growth      growth
-	took        time.Duration
+	delivery    map[string]time.Duration // of events to watchers, median
+	catchUp     map[string]float64       // events a second from history, by form of watch
+	backup      float64                  // of a save, in MB/s
+	// SET rates over those without: watchers that do not read, TLS, a million keys that end in a minute.
+	stopped, overTLS, deadlines float64
+	took                        time.Duration
 }
 
 func newTable() *table {
