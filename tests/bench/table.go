@@ -109,7 +109,8 @@ func (t *table) verdicts() []verdict {
 			stoppedWatches, 100*t.stopped)
 	}
 	if t.backup > 0 {
-		add(t.backup >= backupRate, "snapshot save beside writes: %.0f MB/s, at least %d MB/s", t.backup, backupRate)
+		add(t.backup >= backupRate, "snapshot save beside writes: %.0f MB/s, at least %d MB/s", t.backup,
+			backupRate)
 	}
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd, backupSave} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
