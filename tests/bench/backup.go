@@ -28,6 +28,10 @@ func measureBackup(c config, ps *processes, t *table) error {
 		return fmt.Errorf("load for a backup: %w", err)
 	}
 	wait(5 * time.Second) // let them finish what they do behind
+	quiet := func() error { wait(3 * time.Second); return nil }
+	if err := during(s, t, "nothing else on three nodes", c.keys, quiet); err != nil { // to compare with
+		return err
+	}
 	var rates []float64
 	err = during(s, t, backupSave, c.keys, func() error {
 		for range c.rounds {
