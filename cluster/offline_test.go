@@ -326,3 +326,17 @@ func TestFlippedNameOfAVote(t *testing.T) {
 		}
 	}
 }
+
+// A store of votes that is gone is not begun anew beside a log.
+func TestLostVotes(t *testing.T) {
+	dir, _ := usedDir(t, LogStoreWAL)
+	path := filepath.Join(dir, stableFile)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if len(damaged(t, dir)) == 0 {
+		t.Error("check does not miss it")
+	}
+	_, err := trySingle(t, dir, nil)
+	mustContain(t, err, ErrCorrupt, path)
+}

@@ -209,10 +209,10 @@ func (s *byteStream) value() (any, error) {
 	}
 	n, err := strconv.Atoi(rest)
 	switch {
-	case err != nil || kind == '$' && (n < 0 || n > 1<<20):
-		return nil, unexpected("stream")
-	case kind == ':':
+	case err == nil && kind == ':':
 		return int64(n), nil
+	case err != nil || kind != '$' || n < 0 || n > 1<<20:
+		return nil, unexpected("stream")
 	}
 	b := make([]byte, n+2)
 	_, err = io.ReadFull(s.in, b)
@@ -235,7 +235,7 @@ func (s *byteStream) begin() error {
 		return err
 	}
 	n, err = strconv.Atoi(count)
-	if err != nil || kind != '*' || n > 100 {
+	if err != nil || kind != '*' || n < 0 || n > 100 {
 		return unexpected("stream")
 	}
 	list := make([]any, n)
