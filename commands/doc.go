@@ -30,7 +30,8 @@
 // concatenated with others into the one transaction of MULTI, where its render gets its own part of the
 // result.
 //
-// Goroutines: the dispatcher owns one (it samples rates for INFO) and Close waits for it. A script, and a
+// Goroutines: the dispatcher owns one (it samples rates for INFO) and one per backup being written
+// (backup.go), and Close waits for them. A script, and a
 // script's wait for its turn, have one each, which the connection's goroutine waits for, so that a client
 // that goes away ends them. All else runs on the goroutine of the connection served. Locks: Dispatcher.mu
 // guards the list of sessions; session.mu what CLIENT LIST shows of a session; scripts.mu the cache of
@@ -38,6 +39,6 @@
 // while another is taken, over I/O or over a wait.
 //
 // The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
-// anything to the store, start a goroutine for any command but a script, or register a command anywhere but
+// anything to the store, start a goroutine for any command but a script or a backup, or register a command anywhere but
 // in the table.
 package commands

@@ -7,13 +7,15 @@
 //
 // Types to know: Engine (the whole), Submission, Round, Header and the codec (codec.go draws the log
 // format), machine (apply), leaseDesk (leases.go: renewals, and what is left of a lease), SnapshotHeader
-// (snapshot.go draws the file format).
+// (snapshot.go draws the file format), Capture and Replay (backup.go: backups, and what a new cluster
+// starts from).
 //
 // Goroutines, all owned by Engine, whose Close waits for them: proposer (and one short-lived one per
 // batch in flight on the leader), barrier, leadership, expiry, the compactor's two and the lease desk's
 // two (and one per batch of renewals that waits for the log). Apply runs on raft's goroutine. Locks:
 // proposer, barrier, compactor and lease desk have one each, held for a few steps; none
-// is held while another is taken, except the store's own inside Update.
+// is held while another is taken, except the store's own inside Update, and all inside the machine's,
+// which is held while a batch is applied.
 //
 // The package refuses to know commands or connections, and to answer from anything but the log: no
 // reply is given before the entry is applied here.
