@@ -39,6 +39,6 @@
 // while another is taken, over I/O or over a wait.
 //
 // The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
-// anything to the store, start a goroutine for any command but a script or a backup, or register a command anywhere but
-// in the table.
+// anything to the store, start a goroutine for any command but a script or a backup, or register a command
+// anywhere but in the table.
 package commands

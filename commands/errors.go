@@ -116,7 +116,7 @@ const (
 		"does neither begin with a dot nor end in .part; nothing was written")
 	errBackupSpace = clientError("ERR not enough free disk for a backup on this node; nothing was written: " +
 		"free some, or ask another node")
-	errBackupEnded  = clientError("ERR the backup was given up: this node is shutting down, or nobody " +
+	errBackupEnded = clientError("ERR the backup was given up: this node is shutting down, or nobody " +
 		"waits for it")
 	errInternal     = clientError("ERR internal error; the command was not executed")
 	errSetImmutable = "can't set immutable config"
