@@ -198,8 +198,8 @@ func (c *checkUp) log() (begun bool) {
 	seen := false
 	for _, part := range c.parts {
 		seen = seen || part.Err != nil
-		if first == 0 && part.Err == nil {
-			continue // the log has not been begun
+		if _, err := os.Stat(c.dir.file(filepath.Join(walDir, part.File))); err != nil && part.Err == nil {
+			continue // the next start makes it
 		}
 		c.add(filepath.Join(walDir, part.File), part.Note, part.Err)
 	}
