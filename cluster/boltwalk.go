@@ -53,11 +53,11 @@ type boltWalk struct {
 
 var errBoltPage = errors.New("a page is not as it was written")
 
-// checkStable reads every term and vote in a stable store, and everything that leads to them. A file that
-// does not exist yet is right unless bootstrapped.
-func checkStable(path string, bootstrapped bool) error {
+// checkStable reads every term and vote in a stable store, and everything that leads to them. hasTerm tells
+// whether there is a term, which there must be once there is an entry or a snapshot.
+func checkStable(path string) (hasTerm bool, err error) {
 	found := map[string]bool{}
-	empty, err := walkBolt(path, func(bucket string, key, value []byte) error {
+	err = walkBolt(path, func(bucket string, key, value []byte) error {
 		name := string(key)
 		n := len(value) - 4
 		switch {
@@ -69,53 +69,53 @@ func checkStable(path string, bootstrapped bool) error {
 		found[name] = true
 		return nil
 	})
-	if err != nil || empty && !bootstrapped {
-		return err
+	if err == nil && found[keyLastVoteTerm] != found[keyLastVoteCand] {
+		err = errNoVote(path)
 	}
-	if bootstrapped && !found[keyCurrentTerm] || found[keyLastVoteTerm] != found[keyLastVoteCand] {
-		return fmt.Errorf("%w file %s: a term or a vote is missing", ErrCorrupt, path)
-	}
-	return nil
+	return found[keyCurrentTerm], err
+}
+
+func errNoVote(path string) error {
+	return fmt.Errorf("%w file %s: a term or a vote is missing", ErrCorrupt, path)
 }
 
 // checkBoltPages verifies the tree of a log store; the entries in it have checksums. Without this, a page
 // that says it has fewer elements than it has would shorten the log in silence.
 func checkBoltPages(path string) error {
-	_, err := walkBolt(path, func(bucket string, key, _ []byte) error {
+	return walkBolt(path, func(bucket string, key, _ []byte) error {
 		if bucket != "logs" || len(key) != 8 {
 			return fmt.Errorf("key %q of bucket %q is not known", key, bucket)
 		}
 		return nil
 	})
-	return err
 }
 
-// walkBolt calls leaf with all keys of a file; empty if it does not exist or holds nothing yet.
-func walkBolt(path string, leaf func(bucket string, key, value []byte) error) (empty bool, err error) {
+// walkBolt calls leaf with all keys of a file. One that does not exist, or was never written, has none.
+func walkBolt(path string, leaf func(bucket string, key, value []byte) error) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+		return nil
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
-		return err == nil, err
+		return err
 	}
 	if err := checkBoltMeta(path); err != nil {
-		return false, err
+		return err
 	}
 	b, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", path, err)
+		return fmt.Errorf("read %s: %w", path, err)
 	}
 	w := &boltWalk{b: b, seen: map[uint64]bool{}, leaf: leaf}
 	if err = w.file(); err != nil {
 		err = fmt.Errorf("%w file %s %w", ErrCorrupt, path, err)
 	}
-	return false, errors.Join(err, unix.Munmap(b))
+	return errors.Join(err, unix.Munmap(b))
 }
 
 // file walks the tree of the newer meta page.

@@ -68,10 +68,12 @@ func CheckDataDir(path string, checks Checks) (Checked, error) {
 	c := &checkUp{Offline: o}
 	c.Name, c.Cluster, c.Member = o.dir.meta.Name, o.dir.clusterID(), o.dir.memberID()
 	c.add(metaFile, "member "+c.Name+" of cluster "+c.Cluster.String(), nil)
-	stable := checkStable(o.dir.file(stableFile), o.dir.meta.Bootstrapped)
-	c.add(stableFile, "terms and votes", stable)
+	hasTerm, err := checkStable(o.dir.file(stableFile))
+	c.add(stableFile, "terms and votes", err)
 	c.snapshots()
-	c.log()
+	if begun := c.log(); begun && !hasTerm && err == nil {
+		c.add(stableFile, "terms and votes", errNoVote(o.dir.file(stableFile)))
+	}
 	c.backups()
 	c.others()
 	return c.Checked, nil
@@ -161,8 +163,8 @@ func (c *checkUp) verify(name string) error {
 	return nil
 }
 
-// log reads all entries, and wants them to go on from the newest snapshot.
-func (c *checkUp) log() {
+// log reads all entries, and wants them to go on from the newest snapshot. begun tells that there is either.
+func (c *checkUp) log() (begun bool) {
 	if c.dir.meta.LogStore == LogStoreWAL {
 		c.spare()
 	}
@@ -191,13 +193,13 @@ func (c *checkUp) log() {
 	}
 	if c.dir.meta.LogStore == LogStoreBoltDB {
 		c.add(boltLogFile, fmt.Sprintf("log from entry %d to %d", first, last), err)
-		return
+		return first != 0 || newest != 0
 	}
 	seen := false
 	for _, part := range c.parts {
 		seen = seen || part.Err != nil
-		if first == 0 && part.Err == nil {
-			continue // the log has not been begun
+		if _, err := os.Stat(c.dir.file(filepath.Join(walDir, part.File))); err != nil && part.Err == nil {
+			continue // the next start makes it
 		}
 		c.add(filepath.Join(walDir, part.File), part.Note, part.Err)
 	}
@@ -207,6 +209,7 @@ func (c *checkUp) log() {
 		c.add(walDir, fmt.Sprintf("%d bytes at the end are of a write %s; the next start drops them", c.torn,
 			tornNote), nil)
 	}
+	return first != 0 || newest != 0
 }
 
 // spare is where the next segment is prepared: it must be blank.

@@ -12,6 +12,7 @@
 //	peerMux    the one listening port: 'R' connections go to raft, 'P' connections to the peer protocol
 //	disk.go    every step that makes something durable; with the build tag "faults", faultdisk.go instead
 //	plan       what a change of the membership is weighed against (members.go; join.go: how a node joins)
+//	Offline    a data directory that no node uses: CheckDataDir, Survey (recovery), Found (a new one)
 //	link       one outgoing connection of the peer protocol, dialled on demand
 //
 // Goroutines and who waits for them. raft's own end with raft.Shutdown. peerMux owns the accept loop and

@@ -154,7 +154,8 @@ func (n *Node) openStores() (err error) {
 	if err := n.snaps.checkMeta(); err != nil {
 		return err
 	}
-	if err := checkStable(n.dir.file(stableFile), n.dir.meta.Bootstrapped); err != nil {
+	hasTerm, err := checkStable(n.dir.file(stableFile))
+	if err != nil {
 		return err
 	}
 	if n.stable, err = openStable(n.dir.file(stableFile), n.fatal); err != nil {
@@ -163,6 +164,11 @@ func (n *Node) openStores() (err error) {
 	snapshot := (&snapshotter{snaps: n.snaps}).last().Index
 	if n.log, err = openLog(n.dir, n.cfg, snapshot, n.fatal); err != nil {
 		return err
+	}
+	if last, err := n.log.LastIndex(); err != nil {
+		return err
+	} else if !hasTerm && (last > 0 || snapshot > 0) {
+		return errNoVote(n.dir.file(stableFile))
 	}
 	if err := n.bootstrap(); err != nil {
 		return err

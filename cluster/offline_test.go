@@ -304,3 +304,39 @@ func TestFoundRefuses(t *testing.T) {
 		t.Errorf("left behind: %v", err)
 	}
 }
+
+// A flipped byte in the name of a term, a vote or a bucket would make it disappear: raft would take the
+// member for one that has never voted.
+func TestFlippedNameOfAVote(t *testing.T) {
+	dir, _ := usedDir(t, LogStoreWAL)
+	path := filepath.Join(dir, stableFile)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{keyCurrentTerm, keyLastVoteTerm, keyLastVoteCand, "conf", "logs"} {
+		bad := bytes.ReplaceAll(whole, []byte(name), append([]byte{name[0] ^ 1}, name[1:]...))
+		if err := os.WriteFile(path, bad, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		_, err := trySingle(t, dir, nil)
+		mustContain(t, err, ErrCorrupt, path)
+		if len(damaged(t, dir)) == 0 {
+			t.Errorf("check does not find a flipped %s", name)
+		}
+	}
+}
+
+// A store of votes that is gone is not begun anew beside a log.
+func TestLostVotes(t *testing.T) {
+	dir, _ := usedDir(t, LogStoreWAL)
+	path := filepath.Join(dir, stableFile)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if len(damaged(t, dir)) == 0 {
+		t.Error("check does not miss it")
+	}
+	_, err := trySingle(t, dir, nil)
+	mustContain(t, err, ErrCorrupt, path)
+}

@@ -30,19 +30,19 @@
 // concatenated with others into the one transaction of MULTI, where its render gets its own part of the
 // result.
 //
-// Goroutines: the dispatcher owns one (it samples rates for INFO), and Sentinel's one more, with a hub; Close
-// waits for them. A script, and a
+// Goroutines: the dispatcher owns one (it samples rates for INFO), one per backup being written (backup.go),
+// and Sentinel's one more, with a hub; Close waits for them. A script, and a
 // script's wait for its turn, have one each, which the connection's goroutine waits for, so that a client
 // that goes away ends them. All else runs on the goroutine of the connection served. Locks: Dispatcher.mu
 // guards the list of sessions; session.mu what CLIENT LIST shows of a session; scripts.mu the cache of
 // scripts; slow log, latency monitor, pause (which has a timer) and monitors have one each. None is held
 // while another is taken, over I/O or over a wait.
 //
-// The cluster as clients see it: topology.go makes the view, slots.go answers for Redis Cluster, sentinel.go for
-// Sentinel (a second Dispatcher with a table of its own, and one goroutine more: sentinelwatch.go), redirect.go
-// says MOVED.
+// The cluster as clients see it: topology.go makes the view, slots.go answers for Redis Cluster, sentinel.go
+// for Sentinel (a second Dispatcher with a table of its own, and one goroutine more: sentinelwatch.go),
+// redirect.go says MOVED.
 //
 // The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
-// anything to the store, start a goroutine for any command but a script, or register a command anywhere but
-// in the table.
+// anything to the store, start a goroutine for any command but a script or a backup, or register a command
+// anywhere but in the table.
 package commands

@@ -25,9 +25,9 @@ func newSnapshotRestore(c *client) *cobra.Command {
 		Use:   "restore <file>",
 		Short: "Make the data directory of a new cluster from a backup",
 		Long: `Make the data directory of a new cluster from a backup. Keys, values, deadlines, leases, locks and
-revisions are the backup's; cluster and members are new, and nobody of the old cluster can join by mistake. For
-a cluster of several, restore the same file with the same --initial-cluster and --bump-revision once for each
-member, with that member's --name, and start all of them.
+revisions are the backup's; cluster and members are new, and nobody of the old cluster can join by mistake.
+For a cluster of several, restore the same file with the same --initial-cluster and --bump-revision once for
+each member, with that member's --name, and start all of them.
 
 The revision is raised by --bump-revision, and what was before counts as compacted: so no client sees a
 revision twice that it saw before the disaster, no fencing token is given twice, and every watch that goes on

@@ -50,7 +50,7 @@ func (c *client) snapshotSave(ctx context.Context, path string, local bool) (err
 			err = errors.Join(err, os.Remove(part))
 		}
 	}()
-	in, err := c.receive(ctx, c.endpoints[0], local, f)
+	in, err := c.receive(ctx, c.endpoints[0], local, &pacedFile{File: f})
 	if err == nil {
 		err = f.Sync()
 	}
@@ -68,6 +68,24 @@ func (c *client) snapshotSave(ctx context.Context, path string, local bool) (err
 	}
 	_, err = fmt.Fprintln(c.out, "Snapshot saved at", path)
 	return err
+}
+
+// pacedFile syncs as it is written. A node may use the same disk: the whole file at once, at the end, would
+// keep its log waiting.
+type pacedFile struct {
+	*os.File
+	unsynced int
+}
+
+const savePace = 8 << 20
+
+func (f *pacedFile) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b)
+	if f.unsynced += n; err == nil && f.unsynced >= savePace {
+		f.unsynced = 0
+		err = f.Sync()
+	}
+	return n, err
 }
 
 func syncFolder(path string) error {
@@ -191,10 +209,10 @@ func (s *byteStream) value() (any, error) {
 	}
 	n, err := strconv.Atoi(rest)
 	switch {
-	case err != nil || kind == '$' && (n < 0 || n > 1<<20):
-		return nil, unexpected("stream")
-	case kind == ':':
+	case err == nil && kind == ':':
 		return int64(n), nil
+	case err != nil || kind != '$' || n < 0 || n > 1<<20:
+		return nil, unexpected("stream")
 	}
 	b := make([]byte, n+2)
 	_, err = io.ReadFull(s.in, b)
@@ -217,7 +235,7 @@ func (s *byteStream) begin() error {
 		return err
 	}
 	n, err = strconv.Atoi(count)
-	if err != nil || kind != '*' || n > 100 {
+	if err != nil || kind != '*' || n < 0 || n > 100 {
 		return unexpected("stream")
 	}
 	list := make([]any, n)

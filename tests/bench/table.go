@@ -118,7 +118,8 @@ func (t *table) verdicts() []verdict {
 			"at least %.0f %%", 100*t.overTLS, 100*tlsKeeps)
 	}
 	if t.backup > 0 {
-		add(t.backup >= backupRate, "snapshot save beside writes: %.0f MB/s, at least %d MB/s", t.backup, backupRate)
+		add(t.backup >= backupRate, "snapshot save beside writes: %.0f MB/s, at least %d MB/s", t.backup,
+			backupRate)
 	}
 	if t.deadlines > 0 {
 		add(t.deadlines >= 0.9, "SET, 64 clients, while a million keys end in a minute: %.0f %%, at least 90 %%",

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -232,4 +233,38 @@ func savedRevision(t testing.TB, file string) (revision int64) {
 	}
 	must(t, json.Unmarshal([]byte(mustVerb(t, "snapshot", "status", file, "-w", "json")), &said))
 	return said.Revision
+}
+
+// Both commands through a client library: what they say of the file is true of it.
+func TestSnapshotCommandsThroughALibrary(t *testing.T) {
+	eachSize(t, func(t *testing.T, _ *node.Cluster, via *node.Node) {
+		r := client(t, via)
+		for i := range 300 {
+			must(t, r.Set(bg, key(i), strings.Repeat("v", 4000), 0).Err())
+		}
+		said, err := r.Do(bg, "SNAPSHOT.SAVE", "tonight").Result()
+		must(t, err)
+		saved, err := os.ReadFile(filepath.Join(via.Dir, "backups", "tonight"))
+		must(t, err)
+		sameFile(t, said, saved)
+		streamed, err := r.Do(bg, "SNAPSHOT.STREAM").Slice()
+		must(t, err)
+		var b strings.Builder
+		for _, piece := range streamed[1:] {
+			b.WriteString(piece.(string))
+		}
+		sameFile(t, streamed[0], []byte(b.String()))
+		file := filepath.Join(t.TempDir(), "streamed")
+		must(t, os.WriteFile(file, []byte(b.String()), 0o600))
+		mustVerb(t, "snapshot", "status", file)
+	})
+}
+
+func sameFile(t *testing.T, said any, file []byte) {
+	t.Helper()
+	about, _ := said.(map[any]any)
+	sum := fmt.Sprintf("%x", sha256.Sum256(file))
+	if about["sha256"] != sum || about["bytes"] != int64(len(file)) || about["keys"] != int64(300) {
+		t.Errorf("a file of %d bytes, %s, is said to be %v", len(file), sum, about)
+	}
 }

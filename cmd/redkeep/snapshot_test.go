@@ -1,0 +1,68 @@
+package main
+
+import (
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// answering is the address of a server that answers each connection with these bytes and hangs up.
+func answering(t *testing.T, answer string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 100))
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() { ln.Close(); <-done })
+	return ln.Addr().String()
+}
+
+// Whatever answers in place of a node, a save ends with a line that says so, and leaves no file.
+func TestSnapshotSaveFromGarbage(t *testing.T) {
+	about := "*2\r\n$5\r\nbytes\r\n:20\r\n"
+	for _, c := range []struct{ answer, want string }{
+		{"", "EOF"}, {"\r\n", "no stream"}, {"+OK\r\n", "no stream"}, {"*-1\r\n", "no stream"},
+		{"*2\r\n*-5\r\n", "no stream"}, {"*2\r\n*2\r\n*-9\r\n:1\r\n", "no stream"}, {"*x\r\n", "no stream"},
+		{"*2\r\n*2\r\n$-3\r\n", "no stream"}, {"*2\r\n*2\r\n$99999999999\r\n", "no stream"},
+		{"*2\r\n*1\r\n$1\r\na\r\n", "no fields"}, {"-NOPERM not you\r\n", "NOPERM not you"},
+		{"*3\r\n" + about + "-ERR the disk is gone\r\n", "ERR the disk is gone"},
+		{"*3\r\n" + about + "$-1\r\n", "no piece"}, {"*3\r\n" + about + "$4\r\nREDK", "EOF"},
+		{"*2\r\n" + about + "$20\r\nthis is no snapshot!\r\n", "not a Redkeep snapshot"},
+		{"*1\r\n" + about, "ends early"}, {"HTTP/1.1 400 Bad Request\r\n\r\n", "no stream"},
+	} {
+		file := filepath.Join(t.TempDir(), "my.snap")
+		addr := answering(t, c.answer)
+		stdout, stderr, code := do(nil, "", "--endpoints", addr, "snapshot", "save", file)
+		left, _ := os.ReadDir(filepath.Dir(file))
+		if code == exitOK || stdout != "" || !strings.Contains(stderr, c.want) || len(left) > 0 {
+			t.Errorf("%q: exit %d, %q, %q, left %v; want %q", c.answer, code, stdout, stderr, left, c.want)
+		}
+	}
+}
+
+func TestDecimalSize(t *testing.T) {
+	for size, want := range map[int64]string{
+		0: "0 B", 293: "293 B", 999: "999 B", 1000: "1.0 kB", 24_600: "25 kB", 2_100_000: "2.1 MB",
+		9_960_000: "10 MB", 159_000_000: "159 MB", 999_600_000: "1.0 GB", 3 << 40: "3.3 TB",
+	} {
+		if got := decimalSize(size); got != want {
+			t.Errorf("%d bytes are %q, want %q", size, got, want)
+		}
+	}
+}
