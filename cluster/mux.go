@@ -337,18 +337,23 @@ func (m *peerMux) introduce(c *muxConn, lead byte, addr string) (answer hello, e
 	if _, err := c.Write(mine.encode()); err != nil {
 		return answer, err
 	}
-	if answer, err = readHello(c); err != nil {
-		// In TLS 1.3 the dialler learns only now that its certificate was refused.
+	answer, err = readHello(c)
+	switch {
+	case err != nil && m.cfg.DialWrap != nil:
 		return answer, untrusted(err)
+	case err != nil:
+		return answer, err
 	}
 	return answer, c.SetDeadline(time.Time{})
 }
 
-// untrusted marks what a handshake has failed of, unless the other side was only slow or gone.
+// untrusted marks that one side did not trust the other, unless it was only slow or is gone. In TLS 1.3 the
+// dialler learns when it reads the answer to its hello that its certificate was refused, and perhaps not
+// more than that: a reset can overtake the reason.
 func untrusted(err error) error {
 	var slow net.Error
 	if errors.Is(err, errBadHello) || errors.As(err, &slow) && slow.Timeout() || errors.Is(err, io.EOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed) {
+		errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errNoTrust, err)

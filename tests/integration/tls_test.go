@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	rkclient "github.com/redkeep/redkeep/client"
 	"github.com/redkeep/redkeep/tests/internal/node"
 	"github.com/redkeep/redkeep/tests/internal/wire"
 )
@@ -27,8 +29,8 @@ func redkeep(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-// TestTLSEverywhere: three nodes that speak only TLS serve every kind of client, lose a node by kill -9 and take
-// it back.
+// TestTLSEverywhere: three nodes that speak only TLS serve every kind of client, lose a node by kill -9 and
+// take it back.
 func TestTLSEverywhere(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
 	must(t, client(t, c.Nodes[0]).Set(bg, "by", "go-redis", 0).Err())
@@ -102,31 +104,69 @@ func useRealClients(t *testing.T, c *node.Cluster) {
 	if out, err := py.CombinedOutput(); err != nil || string(out) != "ok\n" {
 		t.Errorf("redis-py (Debian package python3-redis): %v\n%s", err, out)
 	}
+	useClientPackage(t, c, ca, cert, key)
 	all := "--endpoints=" + strings.Join(c.Addrs(), ",")
 	if out, err := redkeep(t, append(files, all, "get", "by")...); err != nil || out != "by\ngo-redis\n" {
 		t.Errorf("redkeep get: %q, %v", out, err)
 	}
-	if out, err := redkeep(t, all, "--cacert", ca, "get", "by"); err == nil || !strings.Contains(out, "certificate") {
-		t.Errorf("redkeep get without a certificate: %q, %v", out, err)
+	out2, err := redkeep(t, all, "--cacert", ca, "get", "by")
+	if err == nil || !strings.Contains(out2, "certificate") {
+		t.Errorf("redkeep get without a certificate: %q, %v", out2, err)
 	}
-	if out, err := redkeep(t, all, "--tls", "get", "by"); err == nil || !strings.Contains(out, "unknown authority") {
-		t.Errorf("redkeep get without the authority: %q, %v", out, err)
+	out2, err = redkeep(t, all, "--tls", "get", "by")
+	if err == nil || !strings.Contains(out2, "unknown authority") {
+		t.Errorf("redkeep get without the authority: %q, %v", out2, err)
 	}
-	if out, err := redkeep(t, all, "--insecure-skip-verify", "--cert", cert, "--key", key, "get", "by"); err != nil {
-		t.Errorf("redkeep get --insecure-skip-verify: %q, %v", out, err)
+	out2, err = redkeep(t, all, "--insecure-skip-verify", "--cert", cert, "--key", key, "get", "by")
+	if err != nil {
+		t.Errorf("redkeep get --insecure-skip-verify: %q, %v", out2, err)
 	}
 }
 
-// TestWhoMayBeAMember: a node without TLS, with a certificate of another authority, with another name, and one
-// that is revoked are kept out, whatever their address; the others go on.
+// useClientPackage watches a key over TLS, as a program in Go does.
+func useClientPackage(t *testing.T, c *node.Cluster, ca, cert, key string) {
+	t.Helper()
+	secure, err := rkclient.TLS(ca, cert, key)
+	must(t, err)
+	w, err := rkclient.New(rkclient.Config{Endpoints: c.Addrs(), TLS: secure})
+	must(t, err)
+	defer w.Close()
+	ctx, cancel := context.WithTimeout(bg, 20*time.Second)
+	defer cancel()
+	events := w.Watch(ctx, "watched")
+	node.Eventually(t, 20*time.Second, "an event over TLS", func() error {
+		if err := client(t, c.Nodes[2]).Set(bg, "watched", "x", 0).Err(); err != nil {
+			return err
+		}
+		select {
+		case r := <-events:
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			return nil
+		case <-time.After(100 * time.Millisecond):
+			return errors.New("nothing yet")
+		}
+	})
+}
+
+// TestWhoMayBeAMember: a node without TLS, with a certificate of another authority, with another name, and
+// one that is revoked are kept out, whatever their address; the others go on.
 func TestWhoMayBeAMember(t *testing.T) {
 	c := node.New(t, node.Options{Nodes: 3, TLS: true})
 	bad := c.Nodes[2]
 	good := bad.Flags
 	elsewhere := filepath.Join(t.TempDir(), "other")
-	if out, err := redkeep(t, "cert", "create", "--dir", elsewhere, "--nodes", bad.Name+"="+node.Host()); err != nil {
-		t.Fatal(out)
+	for _, args := range [][]string{
+		{"create", "--dir", elsewhere, "--nodes", bad.Name + "=" + node.Host()},
+		{"node", "--dir", c.Certs, "elsewhere=10.9.9.9"},
+	} {
+		if out, err := redkeep(t, append([]string{"cert"}, args...)...); err != nil {
+			t.Fatal(out)
+		}
 	}
+	renamed := append(node.SecureFlags(filepath.Join(c.Certs, "elsewhere"), bad.ClientAddr),
+		"--peer-tls-allowed-name", "elsewhere,"+node.Host()) // what it allows itself is its own affair
 	c.Nodes[0].Launch()
 	c.Nodes[1].Launch()
 	c.Nodes[0].WaitReady()
@@ -136,8 +176,11 @@ func TestWhoMayBeAMember(t *testing.T) {
 		flags []string
 		why   string // in the log of one who refused
 	}{
-		{"plain", []string{"--client-addr", "", "--tls-addr", bad.ClientAddr, "--auto-tls"}, "not look like a TLS handshake"},
-		{"another authority", node.SecureFlags(filepath.Join(elsewhere, bad.Name), bad.ClientAddr), "unknown authority"},
+		{"plain", []string{"--client-addr", "", "--tls-addr", bad.ClientAddr, "--auto-tls"},
+			"not look like a TLS handshake"},
+		{"another authority", node.SecureFlags(filepath.Join(elsewhere, bad.Name), bad.ClientAddr),
+			"unknown authority"},
+		{"another name", renamed, "no name in the certificate is allowed"},
 		{"another secret", []string{"--peer-auto-tls", "--peer-secret-file", secretFile(t)}, "unknown authority"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -244,8 +287,8 @@ func fetch(c *http.Client, url string) (string, error) {
 	return string(body), err
 }
 
-// TestRotation: all certificates of a cluster are renewed under it while clients write; no connection ends. Then
-// a broken file: the old ones stay, and the node says so everywhere.
+// TestRotation: all certificates of a cluster are renewed under it while clients write; no connection ends.
+// Then a broken file: the old ones stay, and the node says so everywhere.
 func TestRotation(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
 	conns := make([]*wire.Conn, 3)
@@ -318,7 +361,9 @@ func TestRevocation(t *testing.T) {
 		}
 		return err
 	})
-	node.Eventually(t, 60*time.Second, "the others go on", func() error { return client(t, n).Incr(bg, "n").Err() })
+	node.Eventually(t, 60*time.Second, "the others go on", func() error {
+		return client(t, n).Incr(bg, "n").Err()
+	})
 	if out := n.Proc.Output() + c.Nodes[1].Proc.Output(); !strings.Contains(out, "has been revoked") {
 		t.Error("no log says that a member was refused")
 	}
