@@ -243,7 +243,7 @@ func (m *peerMux) serve(c *muxConn) {
 	from, err := m.welcome(c)
 	met()
 	if err != nil {
-		m.logRefusal(c.RemoteAddr().String(), from.member, err)
+		m.logRefusal("from", c.RemoteAddr().String(), from.member, err)
 		c.Close()
 		return
 	}
@@ -311,7 +311,7 @@ func (m *peerMux) dial(lead byte, addr string, want MemberID, timeout time.Durat
 		err = fmt.Errorf("%w: %s is member %s, not %s", errBadHello, addr, answer.member, want)
 	}
 	if errors.Is(err, errBadHello) || errors.Is(err, errNoTrust) {
-		m.logRefusal(addr, answer.member, err)
+		m.logRefusal("to", addr, answer.member, err)
 	}
 	if err != nil {
 		c.Close()
@@ -359,12 +359,12 @@ func untrusted(err error) error {
 	return fmt.Errorf("%w: %w", errNoTrust, err)
 }
 
-// logRefusal logs at most once per peer in refusalLogEvery.
-func (m *peerMux) logRefusal(addr string, id MemberID, err error) {
+// logRefusal logs at most once per peer and way of connecting in refusalLogEvery.
+func (m *peerMux) logRefusal(way, addr string, id MemberID, err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 		return // a port probe, or our own end
 	}
-	key := id.String()
+	key := way + id.String()
 	if host, _, e := net.SplitHostPort(addr); e == nil {
 		key += host
 	}
@@ -379,7 +379,7 @@ func (m *peerMux) logRefusal(addr string, id MemberID, err error) {
 	}
 	m.mu.Unlock()
 	if !again {
-		m.cfg.Logger.Error("peer refused", "address", addr, "member", id, "reason", err)
+		m.cfg.Logger.Error("peer refused", "connection", way, "address", addr, "member", id, "reason", err)
 	}
 }
 
