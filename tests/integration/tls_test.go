@@ -332,9 +332,33 @@ func TestRotation(t *testing.T) {
 	expect(t, conns[0], "+PONG\r\n", "PING")
 }
 
-// TestRevocation: who is revoked is cut off and kept out, a client and a member; nobody else notices.
+// TestHalfHandshakesEnd: on every port, of those who begin one and say no more.
+func TestHalfHandshakesEnd(t *testing.T) {
+	n := node.Start(t, node.Options{TLS: true, Flags: []string{"--http-tls"}}).Nodes[0]
+	var conns []net.Conn
+	for _, addr := range []string{n.ClientAddr, n.PeerAddr, n.HTTPAddr} {
+		for _, say := range []string{"", "\x16\x03\x01\x02\x00\x01"} {
+			c, err := net.Dial("tcp", addr)
+			must(t, err)
+			defer c.Close()
+			_, err = io.WriteString(c, say)
+			must(t, err)
+			conns = append(conns, c)
+		}
+	}
+	expect(t, raw(t, n), "+PONG\r\n", "PING")
+	for _, c := range conns {
+		must(t, c.SetReadDeadline(time.Now().Add(60*time.Second)))
+		if b, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s still waits for the rest of a handshake, and has said %q", c.RemoteAddr(), b)
+		}
+	}
+}
+
+// TestRevocation: who is revoked is cut off and kept out on every port, a client and a member; nobody else
+// notices.
 func TestRevocation(t *testing.T) {
-	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
+	c := node.Start(t, node.Options{Nodes: 3, TLS: true, Flags: []string{"--http-tls"}})
 	if out, err := redkeep(t, "cert", "client", "eve", "--dir", c.Certs); err != nil {
 		t.Fatal(out)
 	}
@@ -342,6 +366,11 @@ func TestRevocation(t *testing.T) {
 	eve := client(t, n, func(o *redis.Options) { o.TLSConfig = node.ClientTLS(t, c.Certs, "eve") })
 	conn := raw(t, n)
 	must(t, eve.Set(bg, "k", "v", 0).Err())
+	web := &http.Client{Transport: &http.Transport{TLSClientConfig: node.ClientTLS(t, c.Certs, "eve")}}
+	defer web.CloseIdleConnections()
+	if body, err := fetch(web, "https://"+n.HTTPAddr+"/livez"); err != nil || body != "ok\n" {
+		t.Fatalf("/livez: %q, %v", body, err)
+	}
 	revoke(t, c, "clients/eve.pem")
 	node.Eventually(t, 30*time.Second, "her connection is cut and she is kept out", func() error {
 		if eve.Ping(bg).Err() == nil {
@@ -349,6 +378,12 @@ func TestRevocation(t *testing.T) {
 		}
 		return nil
 	})
+	for _, what := range []string{"the open connection", "a new one"} {
+		if body, err := fetch(web, "https://"+n.HTTPAddr+"/livez"); err == nil && body == "ok\n" {
+			t.Errorf("/livez is answered on %s", what)
+		}
+		web.CloseIdleConnections()
+	}
 	expect(t, conn, "+PONG\r\n", "PING")
 	if out := n.Proc.Output(); !strings.Contains(out, "client cut") {
 		t.Error("the log does not say that a client was cut")
