@@ -211,7 +211,7 @@ func TestWhoIsLetIn(t *testing.T) {
 	files := st.files("node")
 	files.CRL = st.path("crl.pem")
 	s := st.open(Config{Files: files})
-	rules := Rules{ClientAuth: AuthRequire, Allow: Hosted(func() []string { return []string{"10.0.0.1", "10.0.0.2"} })}
+	rules := Rules{ClientAuth: AuthRequire, Allow: hosted("10.0.0.1", "10.0.0.2")}
 	for _, c := range []struct{ who, why string }{
 		{"good", ""},
 		{"renamed", ErrNameRefused.Error()},

@@ -84,7 +84,8 @@ func TestABrokenFileChangesNothing(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsConnections: an open connection goes on across each kind of change, new ones use the new set.
+// TestReloadKeepsConnections: an open connection goes on across each kind of change, new ones use the new
+// set.
 func TestReloadKeepsConnections(t *testing.T) {
 	st := newStage(t)
 	st.issue(st.ca, "node", "h")
@@ -98,7 +99,9 @@ func TestReloadKeepsConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := &tls.Config{RootCAs: pool, ServerName: "h"}
-	client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return &pair, nil
+	}
 	echo, closeEcho := echoServer(t, s.Server(Rules{ClientAuth: AuthRequire}), client)
 	defer closeEcho()
 	echo("before")

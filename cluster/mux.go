@@ -243,7 +243,7 @@ func (m *peerMux) serve(c *muxConn) {
 	from, err := m.welcome(c)
 	met()
 	if err != nil {
-		m.logRefusal(c.RemoteAddr().String(), from.member, err)
+		m.logRefusal("from", c.RemoteAddr().String(), from.member, err)
 		c.Close()
 		return
 	}
@@ -314,7 +314,7 @@ func (m *peerMux) dial(lead byte, addr string, want MemberID, timeout time.Durat
 		err = fmt.Errorf("%w: %s is member %s, not %s", errBadHello, addr, answer.member, want)
 	}
 	if errors.Is(err, errBadHello) || errors.Is(err, errNoTrust) {
-		m.logRefusal(addr, answer.member, err)
+		m.logRefusal("to", addr, answer.member, err)
 	}
 	if err != nil {
 		c.Close()
@@ -340,29 +340,34 @@ func (m *peerMux) introduce(c *muxConn, lead byte, addr string) (answer hello, e
 	if _, err := c.Write(mine.encode()); err != nil {
 		return answer, err
 	}
-	if answer, err = readHello(c); err != nil {
-		// In TLS 1.3 the dialler learns only now that its certificate was refused.
+	answer, err = readHello(c)
+	switch {
+	case err != nil && m.cfg.DialWrap != nil:
 		return answer, untrusted(err)
+	case err != nil:
+		return answer, err
 	}
 	return answer, c.SetDeadline(time.Time{})
 }
 
-// untrusted marks what a handshake has failed of, unless the other side was only slow or gone.
+// untrusted marks that one side did not trust the other, unless it was only slow or is gone. In TLS 1.3 the
+// dialler learns when it reads the answer to its hello that its certificate was refused, and perhaps not
+// more than that: a reset can overtake the reason.
 func untrusted(err error) error {
 	var slow net.Error
 	if errors.Is(err, errBadHello) || errors.As(err, &slow) && slow.Timeout() || errors.Is(err, io.EOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed) {
+		errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errNoTrust, err)
 }
 
-// logRefusal logs at most once per peer in refusalLogEvery.
-func (m *peerMux) logRefusal(addr string, id MemberID, err error) {
+// logRefusal logs at most once per peer and way of connecting in refusalLogEvery.
+func (m *peerMux) logRefusal(way, addr string, id MemberID, err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 		return // a port probe, or our own end
 	}
-	key := id.String()
+	key := way + id.String()
 	if host, _, e := net.SplitHostPort(addr); e == nil {
 		key += host
 	}
@@ -377,7 +382,7 @@ func (m *peerMux) logRefusal(addr string, id MemberID, err error) {
 	}
 	m.mu.Unlock()
 	if !again {
-		m.cfg.Logger.Error("peer refused", "address", addr, "member", id, "reason", err)
+		m.cfg.Logger.Error("peer refused", "connection", way, "address", addr, "member", id, "reason", err)
 	}
 }
 

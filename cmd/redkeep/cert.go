@@ -35,7 +35,7 @@ func newCert(c *client) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCertCreate(c), newCertClient(c), newCertRenew(c), newCertRevoke(c),
+	cmd.AddCommand(newCertCreate(c), newCertNode(c), newCertClient(c), newCertRenew(c), newCertRevoke(c),
 		&cobra.Command{
 			Use: "show FILE...", Short: "Print the names, dates and fingerprint of certificates",
 			Args: argsBetween(1, 1000, "cert show command needs at least one file"),
@@ -75,6 +75,23 @@ overwritten. Copy each node's folder to its machine; keep ca-key.pem and peer-ca
 	}
 	w.addFlags(cmd)
 	cmd.Flags().StringSliceVar(&nodes, "nodes", nil, "nodes and their hosts")
+	return cmd
+}
+
+func newCertNode(c *client) *cobra.Command {
+	var w workshop
+	cmd := &cobra.Command{
+		Use: "node NAME=HOST[+HOST...]... [--dir DIR]", Short: "Make the folders of more nodes",
+		Args: argsBetween(1, 1000, "cert node command needs at least one NAME=HOST"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			list, err := parseCertNodes(args)
+			if err != nil {
+				return err
+			}
+			return w.nodes(c.out, list)
+		},
+	}
+	w.addFlags(cmd)
 	return cmd
 }
 
@@ -133,16 +150,16 @@ func parseCertNodes(list []string) ([]certNode, error) {
 	for _, part := range list {
 		name, hosts, ok := strings.Cut(strings.TrimSpace(part), "=")
 		if !ok || hosts == "" || !isFileName(name) || name == "clients" {
-			return nil, badArgsf("--nodes %q: must be NAME=HOST or NAME=HOST+HOST", part)
+			return nil, badArgsf("%q: must be NAME=HOST or NAME=HOST+HOST", part)
 		}
 		if seen[name] {
-			return nil, badArgsf("--nodes: %s is there twice", name)
+			return nil, badArgsf("%s is there twice", name)
 		}
 		seen[name] = true
 		n := certNode{name: name, hosts: strings.Split(hosts, "+")}
 		for _, h := range n.hosts {
 			if h == "" || strings.ContainsAny(h, ":/ ") && !isIPv6(h) {
-				return nil, badArgsf("--nodes %q: %q is no host; ports do not belong here", part, h)
+				return nil, badArgsf("%q: %q is no host; ports do not belong here", part, h)
 			}
 		}
 		out = append(out, n)

@@ -96,6 +96,40 @@ func (w *workshop) newAuthority(side, name string) (*certs.Authority, error) {
 		certs.CreateFile(w.path(side+"ca.pem"), a.CertPEM(), 0o644))
 }
 
+// nodes adds folders to those that create has made.
+func (w *workshop) nodes(out io.Writer, list []certNode) error {
+	life, err := w.life()
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		sides := map[string]*certs.Authority{}
+		for _, side := range []string{clientSide, peerSide} {
+			if sides[side], err = w.authority(side); err != nil {
+				return err
+			}
+		}
+		if err := w.node(n, sides[clientSide], sides[peerSide], life); err != nil {
+			return err
+		}
+		for _, side := range []string{clientSide, peerSide} {
+			if err := w.copyList(side, n.name); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintln(out, w.path(n.name))
+	}
+	return nil
+}
+
+func (w *workshop) copyList(side, folder string) error {
+	raw, err := os.ReadFile(w.path(side + "crl.pem"))
+	if err != nil {
+		return err
+	}
+	return certs.ReplaceFile(w.path(folder, side+"crl.pem"), raw, 0o644)
+}
+
 // node fills the folder of one node.
 func (w *workshop) node(n certNode, front, back *certs.Authority, life time.Duration) error {
 	server := certs.Request{CommonName: n.name, Server: true, Life: life,

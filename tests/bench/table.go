@@ -114,8 +114,8 @@ func (t *table) verdicts() []verdict {
 			stoppedWatches, 100*t.stopped)
 	}
 	if t.overTLS > 0 {
-		add(t.overTLS >= tlsKeeps, "SET, 64 clients, over TLS 1.3 to clients and between members: %.0f %% of plain, "+
-			"at least %.0f %%", 100*t.overTLS, 100*tlsKeeps)
+		add(t.overTLS >= tlsKeeps, "SET, 64 clients, over TLS 1.3 to clients and between members: %.0f %% of "+
+			"plain, at least %.0f %%", 100*t.overTLS, 100*tlsKeeps)
 	}
 	if t.backup > 0 {
 		add(t.backup >= backupRate, "snapshot save beside writes: %.0f MB/s, at least %d MB/s", t.backup,

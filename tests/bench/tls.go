@@ -14,22 +14,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What TLS costs: the same cluster twice, once with TLS 1.3 and certificates on both sides of every connection,
-// those of clients and those between members. The clients' own encryption is paid for on the same machine.
+// What TLS costs: the same cluster twice, once with TLS 1.3 and certificates on both sides of every
+// connection, those of clients and those between members. The clients' own encryption is paid for on the
+// same machine.
 
 const tlsScenario = "SET over TLS 1.3, 64 clients"
 
 // tlsKeeps is the least share of the plain rate.
 const tlsKeeps = 0.7
 
-// secureAddr is where a node of this measurement speaks TLS: the port of its plain address on another loopback
-// address.
+// secureAddr is where a node of this measurement speaks TLS: the port of its plain address on another
+// loopback address.
 func secureAddr(plain string) string {
 	_, port, _ := net.SplitHostPort(plain)
 	return net.JoinHostPort("127.0.0.2", port)
 }
 
-// makeCerts lets the product make certificates, one set for all nodes, and returns flags and the clients' side.
+// makeCerts lets the product make certificates, one set for all nodes, and returns flags and the clients'
+// side.
 func makeCerts(c config) ([]string, *tls.Config, error) {
 	dir := filepath.Join(c.dir, "certs")
 	out, err := exec.Command(c.binary, "cert", "create", "--dir", dir, "--nodes", "n=127.0.0.1+127.0.0.2").

@@ -43,7 +43,8 @@ func newWorld(t testing.TB, p *Profile) *world {
 	w := &world{t: t, net: net, say: t.Logf, held: map[*node.Node]bool{}, installs: map[*node.Process]int{},
 		fell: map[*node.Process]int{}}
 	o := node.Options{
-		Nodes: p.Nodes, Flags: append(shortTimes(), strings.Fields(p.Flags)...), Faults: true, TLS: p.TLS, Place: w.place,
+		Nodes: p.Nodes, Flags: append(shortTimes(), strings.Fields(p.Flags)...), Faults: true, TLS: p.TLS,
+		Place: w.place,
 	}
 	w.cluster = node.New(t, o)
 	if p.Spares > 0 {

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	rkclient "github.com/redkeep/redkeep/client"
 	"github.com/redkeep/redkeep/tests/internal/node"
 	"github.com/redkeep/redkeep/tests/internal/wire"
 )
@@ -27,8 +29,8 @@ func runVerb(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-// TestTLSEverywhere: three nodes that speak only TLS serve every kind of client, lose a node by kill -9 and take
-// it back.
+// TestTLSEverywhere: three nodes that speak only TLS serve every kind of client, lose a node by kill -9 and
+// take it back.
 func TestTLSEverywhere(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
 	must(t, client(t, c.Nodes[0]).Set(bg, "by", "go-redis", 0).Err())
@@ -102,31 +104,69 @@ func useRealClients(t *testing.T, c *node.Cluster) {
 	if out, err := py.CombinedOutput(); err != nil || string(out) != "ok\n" {
 		t.Errorf("redis-py (Debian package python3-redis): %v\n%s", err, out)
 	}
+	useClientPackage(t, c, ca, cert, key)
 	all := "--endpoints=" + strings.Join(c.Addrs(), ",")
 	if out, err := runVerb(t, append(files, all, "get", "by")...); err != nil || out != "by\ngo-redis\n" {
 		t.Errorf("redkeep get: %q, %v", out, err)
 	}
-	if out, err := runVerb(t, all, "--cacert", ca, "get", "by"); err == nil || !strings.Contains(out, "certificate") {
-		t.Errorf("redkeep get without a certificate: %q, %v", out, err)
+	out2, err := runVerb(t, all, "--cacert", ca, "get", "by")
+	if err == nil || !strings.Contains(out2, "certificate") {
+		t.Errorf("redkeep get without a certificate: %q, %v", out2, err)
 	}
-	if out, err := runVerb(t, all, "--tls", "get", "by"); err == nil || !strings.Contains(out, "unknown authority") {
-		t.Errorf("redkeep get without the authority: %q, %v", out, err)
+	out2, err = runVerb(t, all, "--tls", "get", "by")
+	if err == nil || !strings.Contains(out2, "unknown authority") {
+		t.Errorf("redkeep get without the authority: %q, %v", out2, err)
 	}
-	if out, err := runVerb(t, all, "--insecure-skip-verify", "--cert", cert, "--key", key, "get", "by"); err != nil {
-		t.Errorf("redkeep get --insecure-skip-verify: %q, %v", out, err)
+	out2, err = runVerb(t, all, "--insecure-skip-verify", "--cert", cert, "--key", key, "get", "by")
+	if err != nil {
+		t.Errorf("redkeep get --insecure-skip-verify: %q, %v", out2, err)
 	}
 }
 
-// TestWhoMayBeAMember: a node without TLS, with a certificate of another authority, with another name, and one
-// that is revoked are kept out, whatever their address; the others go on.
+// useClientPackage watches a key over TLS, as a program in Go does.
+func useClientPackage(t *testing.T, c *node.Cluster, ca, cert, key string) {
+	t.Helper()
+	secure, err := rkclient.TLS(ca, cert, key)
+	must(t, err)
+	w, err := rkclient.New(rkclient.Config{Endpoints: c.Addrs(), TLS: secure})
+	must(t, err)
+	defer w.Close()
+	ctx, cancel := context.WithTimeout(bg, 20*time.Second)
+	defer cancel()
+	events := w.Watch(ctx, "watched")
+	node.Eventually(t, 20*time.Second, "an event over TLS", func() error {
+		if err := client(t, c.Nodes[2]).Set(bg, "watched", "x", 0).Err(); err != nil {
+			return err
+		}
+		select {
+		case r := <-events:
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			return nil
+		case <-time.After(100 * time.Millisecond):
+			return errors.New("nothing yet")
+		}
+	})
+}
+
+// TestWhoMayBeAMember: a node without TLS, with a certificate of another authority, with another name, and
+// one that is revoked are kept out, whatever their address; the others go on.
 func TestWhoMayBeAMember(t *testing.T) {
 	c := node.New(t, node.Options{Nodes: 3, TLS: true})
 	bad := c.Nodes[2]
 	good := bad.Flags
 	elsewhere := filepath.Join(t.TempDir(), "other")
-	if out, err := runVerb(t, "cert", "create", "--dir", elsewhere, "--nodes", bad.Name+"="+node.Host()); err != nil {
-		t.Fatal(out)
+	for _, args := range [][]string{
+		{"create", "--dir", elsewhere, "--nodes", bad.Name + "=" + node.Host()},
+		{"node", "--dir", c.Certs, "elsewhere=10.9.9.9"},
+	} {
+		if out, err := runVerb(t, append([]string{"cert"}, args...)...); err != nil {
+			t.Fatal(out)
+		}
 	}
+	renamed := append(node.SecureFlags(filepath.Join(c.Certs, "elsewhere"), bad.ClientAddr),
+		"--peer-tls-allowed-name", "elsewhere,"+node.Host()) // what it allows itself is its own affair
 	c.Nodes[0].Launch()
 	c.Nodes[1].Launch()
 	c.Nodes[0].WaitReady()
@@ -136,8 +176,11 @@ func TestWhoMayBeAMember(t *testing.T) {
 		flags []string
 		why   string // in the log of one who refused
 	}{
-		{"plain", []string{"--client-addr", "", "--tls-addr", bad.ClientAddr, "--auto-tls"}, "not look like a TLS handshake"},
-		{"another authority", node.SecureFlags(filepath.Join(elsewhere, bad.Name), bad.ClientAddr), "unknown authority"},
+		{"plain", []string{"--client-addr", "", "--tls-addr", bad.ClientAddr, "--auto-tls"},
+			"not look like a TLS handshake"},
+		{"another authority", node.SecureFlags(filepath.Join(elsewhere, bad.Name), bad.ClientAddr),
+			"unknown authority"},
+		{"another name", renamed, `allowed: it says CN=elsewhere, elsewhere, 10.9.9.9"`}, // where it has dialled
 		{"another secret", []string{"--peer-auto-tls", "--peer-secret-file", secretFile(t)}, "unknown authority"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -244,8 +287,8 @@ func fetch(c *http.Client, url string) (string, error) {
 	return string(body), err
 }
 
-// TestRotation: all certificates of a cluster are renewed under it while clients write; no connection ends. Then
-// a broken file: the old ones stay, and the node says so everywhere.
+// TestRotation: all certificates of a cluster are renewed under it while clients write; no connection ends.
+// Then a broken file: the old ones stay, and the node says so everywhere.
 func TestRotation(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
 	conns := make([]*wire.Conn, 3)
@@ -289,9 +332,33 @@ func TestRotation(t *testing.T) {
 	expect(t, conns[0], "+PONG\r\n", "PING")
 }
 
-// TestRevocation: who is revoked is cut off and kept out, a client and a member; nobody else notices.
+// TestHalfHandshakesEnd: on every port, of those who begin one and say no more.
+func TestHalfHandshakesEnd(t *testing.T) {
+	n := node.Start(t, node.Options{TLS: true, Flags: []string{"--http-tls"}}).Nodes[0]
+	var conns []net.Conn
+	for _, addr := range []string{n.ClientAddr, n.PeerAddr, n.HTTPAddr} {
+		for _, say := range []string{"", "\x16\x03\x01\x02\x00\x01"} {
+			c, err := net.Dial("tcp", addr)
+			must(t, err)
+			defer c.Close()
+			_, err = io.WriteString(c, say)
+			must(t, err)
+			conns = append(conns, c)
+		}
+	}
+	expect(t, raw(t, n), "+PONG\r\n", "PING")
+	for _, c := range conns {
+		must(t, c.SetReadDeadline(time.Now().Add(60*time.Second)))
+		if b, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s still waits for the rest of a handshake, and has said %q", c.RemoteAddr(), b)
+		}
+	}
+}
+
+// TestRevocation: who is revoked is cut off and kept out on every port, a client and a member; nobody else
+// notices.
 func TestRevocation(t *testing.T) {
-	c := node.Start(t, node.Options{Nodes: 3, TLS: true})
+	c := node.Start(t, node.Options{Nodes: 3, TLS: true, Flags: []string{"--http-tls"}})
 	if out, err := runVerb(t, "cert", "client", "eve", "--dir", c.Certs); err != nil {
 		t.Fatal(out)
 	}
@@ -299,6 +366,11 @@ func TestRevocation(t *testing.T) {
 	eve := client(t, n, func(o *redis.Options) { o.TLSConfig = node.ClientTLS(t, c.Certs, "eve") })
 	conn := raw(t, n)
 	must(t, eve.Set(bg, "k", "v", 0).Err())
+	web := &http.Client{Transport: &http.Transport{TLSClientConfig: node.ClientTLS(t, c.Certs, "eve")}}
+	defer web.CloseIdleConnections()
+	if body, err := fetch(web, "https://"+n.HTTPAddr+"/livez"); err != nil || body != "ok\n" {
+		t.Fatalf("/livez: %q, %v", body, err)
+	}
 	revoke(t, c, "clients/eve.pem")
 	node.Eventually(t, 30*time.Second, "her connection is cut and she is kept out", func() error {
 		if eve.Ping(bg).Err() == nil {
@@ -306,6 +378,12 @@ func TestRevocation(t *testing.T) {
 		}
 		return nil
 	})
+	for _, what := range []string{"the open connection", "a new one"} {
+		if body, err := fetch(web, "https://"+n.HTTPAddr+"/livez"); err == nil && body == "ok\n" {
+			t.Errorf("/livez is answered on %s", what)
+		}
+		web.CloseIdleConnections()
+	}
 	expect(t, conn, "+PONG\r\n", "PING")
 	if out := n.Proc.Output(); !strings.Contains(out, "client cut") {
 		t.Error("the log does not say that a client was cut")
@@ -318,7 +396,9 @@ func TestRevocation(t *testing.T) {
 		}
 		return err
 	})
-	node.Eventually(t, 60*time.Second, "the others go on", func() error { return client(t, n).Incr(bg, "n").Err() })
+	node.Eventually(t, 60*time.Second, "the others go on", func() error {
+		return client(t, n).Incr(bg, "n").Err()
+	})
 	if out := n.Proc.Output() + c.Nodes[1].Proc.Output(); !strings.Contains(out, "has been revoked") {
 		t.Error("no log says that a member was refused")
 	}
