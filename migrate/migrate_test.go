@@ -29,8 +29,10 @@ func TestBatchKeepsTheLast(t *testing.T) {
 	b := &batch{at: map[string]int{}}
 	m.addAll(b, client.Response{Revision: 5, Events: []client.Event{
 		put("a/x", "1"), put("a/y", "1"), put("a/x", "2")}})
-	m.addAll(b, client.Response{Revision: 6, Events: []client.Event{gone("a/x", client.Delete), put("a/z", "3")}})
-	m.addAll(b, client.Response{Revision: 7, Events: []client.Event{gone("a/z", client.Expire), put("a/z", "4")}})
+	m.addAll(b, client.Response{Revision: 6, Events: []client.Event{
+		gone("a/x", client.Delete), put("a/z", "3")}})
+	m.addAll(b, client.Response{Revision: 7, Events: []client.Event{
+		gone("a/z", client.Expire), put("a/z", "4")}})
 	got := fmt.Sprintf("%d %+v", b.revision, b.writes)
 	want := fmt.Sprintf("%d %+v", 7, []Write{
 		{Key: "b/x", Delete: true}, {Key: "b/y", Value: "1", Deadline: 7}, {Key: "b/z", Value: "4", Deadline: 7}})
