@@ -15,7 +15,8 @@ import (
 // What needs a server is tested with real ones, in tests/integration.
 
 func put(key, value string) client.Event {
-	return client.Event{Type: client.Put, Record: client.Record{Key: []byte(key), Value: []byte(value), Expires: 7}}
+	r := client.Record{Key: []byte(key), Value: []byte(value), Expires: 7}
+	return client.Event{Type: client.Put, Record: r}
 }
 
 func gone(key string, kind client.EventType) client.Event {

@@ -328,7 +328,7 @@ func TestImportOverBreakingConnections(t *testing.T) {
 	dir := t.TempDir()
 	addr, _ := node.Redis(t, "--dir", dir, "--dbfilename", "dump.rdb", "--enable-debug-command", "yes")
 	real := dial(t, addr)
-	must(t, real.Do(bg, "DEBUG", "POPULATE", 40_000, "pop", 50).Err())
+	must(t, real.Do(bg, "DEBUG", "POPULATE", 20_000, "pop", 50).Err())
 	must(t, real.Save(bg).Err())
 	n := node.Start(t, node.Options{}).Nodes[0]
 	via, cuts := cutter(t, n.ClientAddr, 20_000)
@@ -352,7 +352,8 @@ func TestImportTooLarge(t *testing.T) {
 	must(t, real.Save(bg).Err())
 	n := node.Start(t, node.Options{Flags: []string{"--max-request-bytes", "64KiB"}}).Nodes[0]
 	args := []string{"import", "rdb", filepath.Join(dir, "dump.rdb"), "--endpoints", n.ClientAddr}
-	refuses(t, `the key "huge" has a value of 3145729 bytes, and the destination takes requests up to 65536`, args...)
+	refuses(t, `the key "huge" has a value of 3145729 bytes, and the destination takes requests up to 65536`,
+		args...)
 	n.Stop()
 	n.Flags = append(n.Flags, "--max-request-bytes", "8MiB")
 	n.Start()
