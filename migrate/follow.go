@@ -145,7 +145,7 @@ func (m *mirror) commitAll(ctx context.Context, writes []Write, next bookmark) e
 	bytes, from := 0, 0
 	for i := range writes {
 		size := writes[i].size()
-		if i > from && (i-from == largestWrites || bytes+size > largestBytes) {
+		if i > from && (i-from == largestWrites || bytes+size > m.target.most(largestBytes)) {
 			if err := m.commit(ctx, writes[from:i], m.mark); err != nil {
 				return err
 			}

@@ -138,7 +138,7 @@ func (im *importer) take(ctx context.Context, w Write) error {
 	if err := im.lease(ctx, w.Lease); err != nil {
 		return err
 	}
-	if len(im.batch) == batchWrites || im.bytes > 0 && im.bytes+w.size() > batchBytes {
+	if len(im.batch) == batchWrites || im.bytes > 0 && im.bytes+w.size() > im.target.most(batchBytes) {
 		if err := im.flush(ctx, im.seen-1); err != nil {
 			return err
 		}

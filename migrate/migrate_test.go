@@ -15,7 +15,8 @@ import (
 // What needs a server is tested with real ones, in tests/integration.
 
 func put(key, value string) client.Event {
-	return client.Event{Type: client.Put, Record: client.Record{Key: []byte(key), Value: []byte(value), Expires: 7}}
+	r := client.Record{Key: []byte(key), Value: []byte(value), Expires: 7}
+	return client.Event{Type: client.Put, Record: r}
 }
 
 func gone(key string, kind client.EventType) client.Event {
@@ -27,9 +28,12 @@ func TestBatchKeepsTheLast(t *testing.T) {
 	m := &mirror{target: &Target{key: "mark"}}
 	m.Prefix, m.DestPrefix = "a/", "b/"
 	b := &batch{at: map[string]int{}}
-	m.addAll(b, client.Response{Revision: 5, Events: []client.Event{put("a/x", "1"), put("a/y", "1"), put("a/x", "2")}})
-	m.addAll(b, client.Response{Revision: 6, Events: []client.Event{gone("a/x", client.Delete), put("a/z", "3")}})
-	m.addAll(b, client.Response{Revision: 7, Events: []client.Event{gone("a/z", client.Expire), put("a/z", "4")}})
+	m.addAll(b, client.Response{Revision: 5, Events: []client.Event{
+		put("a/x", "1"), put("a/y", "1"), put("a/x", "2")}})
+	m.addAll(b, client.Response{Revision: 6, Events: []client.Event{
+		gone("a/x", client.Delete), put("a/z", "3")}})
+	m.addAll(b, client.Response{Revision: 7, Events: []client.Event{
+		gone("a/z", client.Expire), put("a/z", "4")}})
 	got := fmt.Sprintf("%d %+v", b.revision, b.writes)
 	want := fmt.Sprintf("%d %+v", 7, []Write{
 		{Key: "b/x", Delete: true}, {Key: "b/y", Value: "1", Deadline: 7}, {Key: "b/z", Value: "4", Deadline: 7}})
@@ -91,7 +95,8 @@ func TestBookmarks(t *testing.T) {
 }
 
 func TestPrefixEnd(t *testing.T) {
-	for prefix, end := range map[string]string{"": "", "a": "b", "a\xff": "b", "\xff\xff": "", "ab\xfe": "ab\xff"} {
+	ends := map[string]string{"": "", "a": "b", "a\xff": "b", "\xff\xff": "", "ab\xfe": "ab\xff"}
+	for prefix, end := range ends {
 		if got := prefixEnd(prefix); got != end {
 			t.Errorf("%q: %q, want %q", prefix, got, end)
 		}
@@ -101,7 +106,8 @@ func TestPrefixEnd(t *testing.T) {
 // Patience tells once, and ends at its limit with what it waited for.
 func TestPatience(t *testing.T) {
 	var told []string
-	p := patience{who: "the destination", limit: 200 * time.Millisecond, notice: func(s string) { told = append(told, s) }}
+	p := patience{who: "the destination", limit: 200 * time.Millisecond}
+	p.notice = func(s string) { told = append(told, s) }
 	down := errors.New("connection refused")
 	tries := 0
 	for p.again(context.Background(), down) == nil {
@@ -120,7 +126,8 @@ func TestPatience(t *testing.T) {
 }
 
 func TestEtcdRecords(t *testing.T) {
-	kv, err := parseKeyValue([]byte("\x0a\x03key\x10\x05\x18\x06\x20\x01\x2a\x05value\x30\xac\x02\x7d1234\x799876543\x21"))
+	kv, err := parseKeyValue([]byte("\x0a\x03key\x10\x05\x18\x06\x20\x01\x2a\x05value\x30\xac\x02\x7d1234" +
+		"\x799876543\x21"))
 	if err != nil || string(kv.key) != "key" || string(kv.value) != "value" || kv.lease != 300 {
 		t.Errorf("%+v, %v", kv, err)
 	}
@@ -128,7 +135,8 @@ func TestEtcdRecords(t *testing.T) {
 	if err != nil || l.ID != 7 || l.Millis != 60_000 {
 		t.Errorf("%+v, %v", l, err)
 	}
-	for _, bad := range []string{"\x0a", "\x0a\x05key", "\x80", "\x0b", "\x7d123", "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
+	for _, bad := range []string{"\x0a", "\x0a\x05key", "\x80", "\x0b", "\x7d123",
+		"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
 		if _, err := parseKeyValue([]byte(bad)); err == nil {
 			t.Errorf("%q passes", bad)
 		}

@@ -30,6 +30,9 @@ import (
 	"time"
 )
 
+// namesAhead is how many names of keys are asked for at once.
+const namesAhead = 32 << 10
+
 // MirrorOptions say what is mirrored.
 type MirrorOptions struct {
 	Prefix, DestPrefix string
@@ -47,7 +50,9 @@ type mirror struct {
 	target *Target
 	meter  *Meter
 	mark   bookmark
-	limit  int64     // keys of the next page
+	limit  int       // keys of the next page
+	ahead  []string  // while copying: names of keys to come
+	beyond bool      // and there are more behind them
 	saved  time.Time // when the bookmark was last written
 	clash  bool      // a key of the bookmark's name was left out, and the user told
 }
@@ -149,6 +154,7 @@ func (m *mirror) restart(ctx context.Context) error {
 		m.mark.Revision, now))
 	next := m.mark
 	next.State, next.Revision, next.Next = cleaning, now, nil
+	m.ahead = nil
 	m.meter.Revision.Store(0)
 	return m.commit(ctx, nil, next)
 }
@@ -205,35 +211,64 @@ func (m *mirror) copy(ctx context.Context) error {
 
 // copyPage copies the next keys, about as many as a transaction is meant to have.
 func (m *mirror) copyPage(ctx context.Context) error {
-	from := max(string(m.mark.Next), m.Prefix)
-	p, err := m.source.ask(ctx, append(span(m.Prefix, from), "AT", m.mark.Revision, "LIMIT", m.limit)...)
-	if err != nil {
+	if err := m.lookAhead(ctx); err != nil {
 		return err
 	}
-	var writes []Write
-	bytes := 0
-	for i := range p.records {
-		r := &p.records[i]
-		w := Write{Key: r.key, Value: r.value, Deadline: r.expires}
-		if m.rename(&w) {
-			writes = append(writes, w)
-			bytes += w.size()
-		}
-	}
 	next := m.mark
-	if p.more {
-		next.Next = []byte(p.records[len(p.records)-1].key + "\x00")
-	} else {
+	var writes []Write
+	take := min(m.limit, len(m.ahead))
+	if take > 0 {
+		from, end := m.ahead[0], m.ahead[take-1]+"\x00"
+		p, err := m.source.ask(ctx, from, "TO", end, "AT", m.mark.Revision)
+		if err != nil {
+			return err
+		}
+		writes = m.puts(p.records)
+		next.Next = []byte(end)
+	}
+	if take == len(m.ahead) && !m.beyond {
 		next.State, next.Next = following, nil
 	}
 	if err := m.commitAll(ctx, writes, next); err != nil {
 		return err
 	}
-	m.meter.Done.Add(int64(len(p.records)))
-	if bytes > 0 {
-		m.limit = min(max(m.limit*batchBytes/int64(bytes), 1), 2*m.limit, batchWrites)
-	}
+	m.ahead = m.ahead[take:]
+	m.meter.Done.Add(int64(take))
 	return nil
+}
+
+// lookAhead asks for the names of the keys to come. A range that is cut off by a limit is counted to its end
+// all the same, so that a copy in small pages would count every key once for each page: pages are ranges
+// between two names instead, and only the names come in large pages.
+func (m *mirror) lookAhead(ctx context.Context) error {
+	if len(m.ahead) > 0 {
+		return nil
+	}
+	from := max(string(m.mark.Next), m.Prefix)
+	words := append(span(m.Prefix, from), "AT", m.mark.Revision, "LIMIT", namesAhead, "KEYSONLY")
+	p, err := m.source.ask(ctx, words...)
+	m.ahead, m.beyond = m.ahead[:0], p.more
+	for i := range p.records {
+		m.ahead = append(m.ahead, p.records[i].key)
+	}
+	return err
+}
+
+// puts makes writes of records, and guesses from their size how many to ask for next.
+func (m *mirror) puts(records []record) (writes []Write) {
+	bytes := 0
+	for i := range records {
+		r := &records[i]
+		w := Write{Key: r.key, Value: r.value, Deadline: r.expires}
+		bytes += w.size()
+		if m.rename(&w) {
+			writes = append(writes, w)
+		}
+	}
+	if bytes > 0 {
+		m.limit = min(max(m.limit*batchBytes/bytes, 1), 2*m.limit, batchWrites)
+	}
+	return writes
 }
 
 // rename gives a write its name at the destination; false if there is no room for it there.

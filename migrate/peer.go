@@ -73,6 +73,13 @@ func (p *peer) name() string {
 	return "of Redis"
 }
 
+// longestRequest asks for the limit of a request; 0 if the server does not tell.
+func longestRequest(ctx context.Context, conn *redis.Conn) int {
+	settings, _ := conn.ConfigGet(ctx, "proto-max-bulk-len").Result()
+	n, _ := strconv.Atoi(settings["proto-max-bulk-len"])
+	return n
+}
+
 // doer is what sends a command.
 type doer interface {
 	Do(ctx context.Context, args ...any) *redis.Cmd

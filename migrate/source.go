@@ -137,8 +137,8 @@ func readPage(reply []any) (p page, err error) {
 		list, _ := kv.([]any)
 		f := fieldsOf(list)
 		key, ok := f["key"].(string)
-		value, ok2 := f["value"].(string)
-		if !ok || !ok2 {
+		value, _ := f["value"].(string) // none if only names were asked for
+		if !ok {
 			return p, refusal{errReply}
 		}
 		expires, _ := f["expires"].(int64)

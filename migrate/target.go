@@ -103,6 +103,7 @@ type Target struct {
 	conn     *redis.Conn // nil: not connected
 	mark     string
 	seen     string
+	longest  int // bytes of a request that the destination takes; 0: unknown
 }
 
 // OpenTarget connects to a destination and finds out what it is.
@@ -140,6 +141,7 @@ func (t *Target) connect(ctx context.Context) error {
 		err = t.peer.accept(is)
 	}
 	if err == nil {
+		t.longest = longestRequest(ctx, t.conn)
 		pipe := t.conn.Pipeline()
 		pipe.Do(ctx, "WATCH", t.key)
 		got := pipe.Do(ctx, "GET", t.key)
@@ -208,7 +210,31 @@ func assumed(writes []Write) (o Outcome) {
 // errMoved means that the transaction was not done because the bookmark is another than was watched.
 var errMoved = errors.New("the bookmark at the destination has moved")
 
+// most is how many bytes of writes may go into one transaction: as many as are wanted, or as the destination
+// takes. Half of what it takes, for the words around a short key weigh as much as the key.
+func (t *Target) most(wanted int) int {
+	if t.longest > 0 {
+		return min(wanted, t.longest/2)
+	}
+	return wanted
+}
+
+// fits refuses a write that is larger than any request may be: the destination would only cut the connection.
+func (t *Target) fits(writes []Write) error {
+	for i := range writes {
+		if w := &writes[i]; t.longest > 0 && w.size() > t.longest {
+			return refusef("the key %q has a value of %d bytes, and the destination takes requests up to %d: "+
+				"raise --max-request-bytes of its nodes (proto-max-bulk-len, if it is a Redis)",
+				w.Key, len(w.Value), t.longest)
+		}
+	}
+	return nil
+}
+
 func (t *Target) attempt(ctx context.Context, writes []Write, mark string) (Outcome, error) {
+	if err := t.fits(writes); err != nil {
+		return Outcome{}, err
+	}
 	results, err := t.transact(ctx, writes, mark)
 	if err != nil {
 		return Outcome{}, explain(err, writes)

@@ -328,7 +328,7 @@ func TestImportOverBreakingConnections(t *testing.T) {
 	dir := t.TempDir()
 	addr, _ := node.Redis(t, "--dir", dir, "--dbfilename", "dump.rdb", "--enable-debug-command", "yes")
 	real := dial(t, addr)
-	must(t, real.Do(bg, "DEBUG", "POPULATE", 40_000, "pop", 50).Err())
+	must(t, real.Do(bg, "DEBUG", "POPULATE", 20_000, "pop", 50).Err())
 	must(t, real.Save(bg).Err())
 	n := node.Start(t, node.Options{}).Nodes[0]
 	via, cuts := cutter(t, n.ClientAddr, 20_000)
@@ -336,6 +336,28 @@ func TestImportOverBreakingConnections(t *testing.T) {
 	if cuts.Load() < 10 {
 		t.Errorf("only %d connections were cut", cuts.Load())
 	}
+	same(t, stringsOf(t, real), stringsOf(t, dial(t, n.ClientAddr)))
+	onceEach(t, n)
+}
+
+// A value that no request may be as large as is refused with its key, and the rest can be had.
+func TestImportTooLarge(t *testing.T) {
+	dir := t.TempDir()
+	addr, _ := node.Redis(t, "--dir", dir, "--dbfilename", "dump.rdb")
+	real := dial(t, addr)
+	for i := range 300 {
+		must(t, real.Set(bg, key(i), strings.Repeat("v", 1000), 0).Err())
+	}
+	must(t, real.SetRange(bg, "huge", 3<<20, "x").Err())
+	must(t, real.Save(bg).Err())
+	n := node.Start(t, node.Options{Flags: []string{"--max-request-bytes", "64KiB"}}).Nodes[0]
+	args := []string{"import", "rdb", filepath.Join(dir, "dump.rdb"), "--endpoints", n.ClientAddr}
+	refuses(t, `the key "huge" has a value of 3145729 bytes, and the destination takes requests up to 65536`,
+		args...)
+	n.Stop()
+	n.Flags = append(n.Flags, "--max-request-bytes", "8MiB")
+	n.Start()
+	mustRun(t, args...)
 	same(t, stringsOf(t, real), stringsOf(t, dial(t, n.ClientAddr)))
 	onceEach(t, n)
 }
