@@ -38,9 +38,9 @@
 // scripts; slow log, latency monitor, pause (which has a timer) and monitors have one each. None is held
 // while another is taken, over I/O or over a wait.
 //
-// The cluster as clients see it: topology.go makes the view, slots.go answers for Redis Cluster, sentinel.go for
-// Sentinel (a second Dispatcher with a table of its own, and one goroutine more: sentinelwatch.go), redirect.go
-// says MOVED.
+// The cluster as clients see it: topology.go makes the view, slots.go answers for Redis Cluster, sentinel.go
+// for Sentinel (a second Dispatcher with a table of its own, and one goroutine more: sentinelwatch.go),
+// redirect.go says MOVED.
 //
 // The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
 // anything to the store, start a goroutine for any command but a script, or register a command anywhere but
