@@ -9,8 +9,8 @@
 // reply).
 //
 // Goroutines: runServer owns those of the signal watcher and of gcTuner, node those of the listeners for
-// clients and for clients of Sentinel and of the HTTP server, bench one per client; client verbs ask several endpoints with one goroutine each.
-// Every owner waits for its own. This folder holds no lock.
+// clients and for clients of Sentinel and of the HTTP server, bench one per client; client verbs ask several
+// endpoints with one goroutine each. Every owner waits for its own. This folder holds no lock.
 //
 // It refuses to know how a command works, what is in the log, or how a byte reaches the disk: it reads
 // settings, hands each part what that part asks for, and tells the operator what happened in one line.
