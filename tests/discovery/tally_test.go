@@ -61,7 +61,7 @@ func (y *tally) count() (acked, reads int) {
 func (y *tally) lastErrors() string {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	return fmt.Sprintf("wrong %.5q, errors %q", y.mu.bad, y.mu.errors)
+	return fmt.Sprintf("wrong %q, errors %q", y.mu.bad[:min(5, len(y.mu.bad))], y.mu.errors)
 }
 
 // grown returns nil iff so many writes are acknowledged and so many reads from replicas were answered.
@@ -87,7 +87,7 @@ func (y *tally) check(t testing.TB, n *node.Node) {
 	acked, bad := y.mu.acked, y.mu.bad
 	y.mu.Unlock()
 	if len(bad) > 0 {
-		t.Errorf("%s: %d wrong answers: %.5q", y.name, len(bad), bad)
+		t.Errorf("%s: %d wrong answers: %q", y.name, len(bad), bad[:min(5, len(bad))])
 	}
 	gone := 0
 	for len(acked) > 0 {
