@@ -147,6 +147,18 @@ func TestAHungLeaderOffersLeadership(t *testing.T) {
 	if !strings.Contains(c.nodes[old].out.String(), "leadership is offered") {
 		t.Error("it was missed, it did not offer")
 	}
+	// Its raft believes that it leads, for as long as the disk hangs; it does not depose its successor.
+	one, two := c.nodes[(old+1)%3], c.nodes[(old+2)%3]
+	eventually(t, "both others follow the new leader", func() bool {
+		id, _, ok := one.Leader()
+		other, _, agreed := two.Leader()
+		return ok && agreed && id == other && id != c.nodes[old].Self()
+	})
+	term := one.Term()
+	deposed := func() bool { return one.Term() > term }
+	if within(4*c.nodes[old].stallLimit(), deposed) {
+		t.Error("the new leader was deposed")
+	}
 	disks[c.initial[old].Name].block.Store(nil)
 	close(hang)
 	eventually(t, "it has stepped down", func() bool { return !c.nodes[old].IsLeader() })
@@ -172,5 +184,39 @@ func TestSlowSyncs(t *testing.T) {
 	s.mu.recent[0].at -= int64(slowWindow)
 	if n, _ := s.slow(); n != 0 {
 		t.Errorf("%d when one is forgotten", n)
+	}
+}
+
+// A follower that is sent snapshots again and again without catching up is told of; one that has caught up
+// is not.
+func TestSnapshotLoopIsTold(t *testing.T) {
+	p := &replica{}
+	p.mu.term = 4
+	send := func() {
+		p.installing(&raft.InstallSnapshotRequest{Term: 4, LastLogIndex: 100})
+		p.installed(150)
+	}
+	acknowledge := func(index uint64) {
+		a := &raft.AppendEntriesRequest{Term: 4, PrevLogEntry: index, PrevLogTerm: 4}
+		p.answered(a, &raft.AppendEntriesResponse{Term: 4, Success: true}, nil)
+	}
+	for range loopLeast {
+		send()
+	}
+	acknowledge(149)
+	if in := p.pending(4); in.number != loopLeast || in.from != 100 {
+		t.Errorf("behind: %+v", in)
+	}
+	if in := p.pending(5); in.number != 0 {
+		t.Errorf("in another term: %+v", in)
+	}
+	acknowledge(150)
+	if in := p.pending(4); in.number != 0 {
+		t.Errorf("up to date: %+v", in)
+	}
+	send()
+	p.mu.install.at -= int64(pinnedFor)
+	if in := p.pending(4); in.number != 0 {
+		t.Errorf("not heard of for long: %+v", in)
 	}
 }
