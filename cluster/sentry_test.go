@@ -220,3 +220,25 @@ func TestSnapshotLoopIsTold(t *testing.T) {
 		t.Errorf("not heard of for long: %+v", in)
 	}
 }
+
+// A term that cannot be saved ends the node, which says why, and not by raft's panic.
+func TestATermThatCannotBeSavedIsFatal(t *testing.T) {
+	fatal := make(chan error, 3)
+	c := newCluster(t, 3, func(c *Config) { c.OnFatal = func(err error) { fatal <- err } })
+	lead := c.leader()
+	c.nodes[lead].put(t, "x")
+	c.converge("x")
+	broken := (lead + 1) % 3
+	if err := c.nodes[broken].stable.BoltStore.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.stop(lead)
+	select {
+	case err := <-fatal:
+		if !strings.Contains(err.Error(), "stable store") {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the node goes on")
+	}
+}
