@@ -100,8 +100,8 @@ func (s *sentry) watchDisk() {
 	n.trans.offerLeadership(p)
 }
 
-// askTerms asks the voters for their terms: this leader's raft does not look while it waits for the disk. Without
-// that, it would go on to offer leadership and so depose its successor.
+// askTerms asks the voters for their terms: this leader's raft does not look while it waits for the disk.
+// Without that, it would go on to offer leadership and so depose its successor.
 func (s *sentry) askTerms() {
 	pause := s.node.cfg.ElectionTimeout
 	if s.asking.Load() > 0 && time.Duration(monotonic()-s.lastAsk) < pause {
