@@ -237,6 +237,7 @@ func (n *Node) start() (err error) {
 	if err != nil {
 		return cmp.Or(n.snaps.damage(), fmt.Errorf("start raft: %w", err))
 	}
+	n.stable.inUse.Store(true)
 	n.fsm.restores.Store(0)
 	n.trans.lead(n.leading)
 	n.changes = watchChanges(n.raft)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -30,6 +31,9 @@ type sentry struct {
 	node    *Node
 	offered map[raft.ServerID]bool // in this stall
 	lastBid int64                  // monotonic
+	lastAsk int64                  // monotonic
+	asking  atomic.Int32           // voters whose terms are asked for
+	seen    atomic.Uint64          // the latest term that a voter has answered
 	wedged  int64                  // since when the log looks wedged; monotonic, 0 it does not
 	stop    chan struct{}
 	done    chan struct{}
@@ -75,6 +79,10 @@ func (s *sentry) watchDisk() {
 		s.offered = nil
 		return
 	}
+	s.askTerms()
+	if s.seen.Load() > uint64(n.Term()) {
+		return // others have moved on; raft here learns of it when the disk answers
+	}
 	if s.offered == nil {
 		s.offered = map[raft.ServerID]bool{}
 	} else if time.Duration(monotonic()-s.lastBid) < n.cfg.ElectionTimeout {
@@ -90,6 +98,24 @@ func (s *sentry) watchDisk() {
 	n.cfg.Logger.Warn("the disk hangs: leadership is offered to another member",
 		"for", hung.Round(time.Millisecond), "to", string(p.id))
 	n.trans.offerLeadership(p)
+}
+
+// askTerms asks the voters for their terms: this leader's raft does not look while it waits for the disk.
+// Without that, it would go on to offer leadership and so depose its successor.
+func (s *sentry) askTerms() {
+	pause := s.node.cfg.ElectionTimeout
+	if s.asking.Load() > 0 && time.Duration(monotonic()-s.lastAsk) < pause {
+		return
+	}
+	s.lastAsk = monotonic()
+	s.asking.Store(int32(len(s.node.Voters())))
+	asked := s.node.AskTerms(func(_ MemberID, t Term, err error) {
+		for seen := s.seen.Load(); err == nil && uint64(t) > seen; seen = s.seen.Load() {
+			s.seen.CompareAndSwap(seen, uint64(t))
+		}
+		s.asking.Add(-1)
+	})
+	s.asking.Add(int32(asked - len(s.node.Voters())))
 }
 
 // watchLog ends the process when raft and its log do not agree any more about where the log ends.

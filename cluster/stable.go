@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"runtime"
 	"sync/atomic"
 
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
@@ -31,6 +32,10 @@ type stableStore struct {
 	fatal   *fatalSwitch
 	highest atomic.Uint64
 	busy    stopwatch // of Set
+
+	// inUse: raft runs. Then a write that fails does not return, for raft panics over a term that it cannot
+	// save: the node is told, the goroutine that asked ends, and the process soon after.
+	inUse atomic.Bool
 }
 
 func openStable(path string, fatal *fatalSwitch) (*stableStore, error) {
@@ -69,15 +74,24 @@ func (s *stableStore) highestTerm() Term { return Term(s.highest.Load()) }
 
 func (s *stableStore) Set(k, v []byte) error {
 	if s.fatal.tripped() {
+		s.giveUp()
 		return ErrStoreFailed
 	}
 	sealed := binary.LittleEndian.AppendUint32(v[:len(v):len(v)], crc32.Checksum(v, castagnoli))
 	s.busy.start()
 	defer s.busy.stop()
 	if err := settle(func() error { return s.BoltStore.Set(k, sealed) }); err != nil {
-		return s.fatal.trip(fmt.Errorf("stable store %s: %w", s.path, err))
+		err = s.fatal.trip(fmt.Errorf("stable store %s: %w", s.path, err))
+		s.giveUp()
+		return err
 	}
 	return nil
+}
+
+func (s *stableStore) giveUp() {
+	if s.inUse.Load() {
+		runtime.Goexit()
+	}
 }
 
 func (s *stableStore) Get(k []byte) ([]byte, error) {

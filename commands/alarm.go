@@ -16,8 +16,8 @@ var alarmRows = []Command{
 	{Name: "alarm.list", Arity: 1, Kind: KindAdmin, Flags: clusterFlags, Group: "cluster", Since: "0.3.0",
 		Categories: CatCluster, Complexity: "O(N) where N is the number of alarms",
 		Summary: "Lists the alarms that are up: an array of maps member, name, alarm (CORRUPT, NOSPACE, " +
-			"HUNGDISK, SLOWDISK, SNAPSHOTLOOP, CLOCK), since (Unix milliseconds), detail, sticky (1: stays until " +
-			"it is disarmed).",
+			"DISKFULL, HUNGDISK, SLOWDISK, SNAPSHOTLOOP, CLOCK), since (Unix milliseconds), detail, sticky (1: " +
+			"stays until it is disarmed).",
 		session: alarmList},
 	{Name: "alarm.disarm", Arity: -1, Kind: KindWrite, Group: "cluster", Since: "0.3.0",
 		Flags:      clusterFlags | FlagAdmin | FlagNoMulti | FlagNoScript,

@@ -79,13 +79,13 @@ const (
 const (
 	errDiskFull = clientError("OOM command not allowed: the disk of this node is nearly full; " +
 		"the command was not executed")
-	errLeaderDiskFull = clientError("OOM command not allowed: the leader's disk is nearly full, or its " +
-		"quota is reached; the command was not executed")
+	errLeaderDiskFull = clientError("OOM command not allowed: the leader's disk is nearly full; " +
+		"the command was not executed")
 	errCorrupt = clientError("CORRUPT the state of this node differs from the other members', so it serves " +
 		"nothing; the command was not executed, use another node (ALARM.LIST has the details)")
 	errCorruptReason = "corrupt"
-	errAlarmKind     = clientError("ERR unknown alarm, must be CORRUPT, NOSPACE, HUNGDISK, SLOWDISK, " +
-		"SNAPSHOTLOOP or CLOCK")
+	errAlarmKind     = clientError("ERR unknown alarm, must be CORRUPT, NOSPACE, DISKFULL, HUNGDISK, " +
+		"SLOWDISK, SNAPSHOTLOOP or CLOCK")
 	errNoLeader = clientError("CLUSTERDOWN no leader is known; the command was not executed, try again")
 	errBusy     = clientError("BUSY too many writes are waiting; the command was not executed, try again later")
 	errClosing  = clientError("CLUSTERDOWN this node is shutting down; the command was not executed")

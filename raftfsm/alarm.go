@@ -40,7 +40,7 @@ const (
 	// AlarmCorrupt: the member's state differs from that of a majority. It serves nothing. Member 0: members
 	// differ and no majority says which of them is right; none of them serves anything.
 	AlarmCorrupt AlarmKind = 1 + iota
-	// AlarmNoSpace: the quota is reached, or the member's disk is below its reserve.
+	// AlarmNoSpace: the state has reached the member's quota.
 	AlarmNoSpace
 	// AlarmHungDisk: a write to the log has not come back for far too long.
 	AlarmHungDisk
@@ -50,10 +50,13 @@ const (
 	AlarmSnapshotLoop
 	// AlarmClock: the member's wall clock jumped lately, or is behind the time in the log.
 	AlarmClock
+	// AlarmDiskFull: the member's disk has less free space than its reserve.
+	AlarmDiskFull
 	alarmKinds // how many there are, plus one
 )
 
-var alarmNames = [alarmKinds]string{"", "CORRUPT", "NOSPACE", "HUNGDISK", "SLOWDISK", "SNAPSHOTLOOP", "CLOCK"}
+var alarmNames = [alarmKinds]string{"", "CORRUPT", "NOSPACE", "HUNGDISK", "SLOWDISK", "SNAPSHOTLOOP", "CLOCK",
+	"DISKFULL"}
 
 func (k AlarmKind) String() string {
 	if k >= alarmKinds {
@@ -63,8 +66,11 @@ func (k AlarmKind) String() string {
 }
 
 // AlarmKinds returns every kind, in the order of their numbers.
-func AlarmKinds() []AlarmKind {
-	return []AlarmKind{AlarmCorrupt, AlarmNoSpace, AlarmHungDisk, AlarmSlowDisk, AlarmSnapshotLoop, AlarmClock}
+func AlarmKinds() (list []AlarmKind) {
+	for k := AlarmCorrupt; k < alarmKinds; k++ {
+		list = append(list, k)
+	}
+	return list
 }
 
 // ParseAlarm finds a kind by its name in any case; ok is false iff there is none.

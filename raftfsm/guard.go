@@ -40,7 +40,7 @@ type guard struct {
 
 	agreed    atomic.Uint64 // index at which a member was last found equal
 	differing atomic.Uint64 // comparisons that found a difference
-	leaderLow atomic.Bool   // the leader has no space
+	leaderLow atomic.Bool   // the leader's disk is nearly full
 
 	doubts    int       // rounds in a row without a majority for any footprint; of the guard's goroutine
 	handedOff time.Time // when leadership was last given up
@@ -104,7 +104,7 @@ func (g *guard) look(now time.Time) {
 	g.say(append(slices.Clone(e.replicatedAlarms()), list...))
 	leader, _, ok := e.node.Leader()
 	said := g.heard(leader, now)
-	g.leaderLow.Store(ok && containsAlarm(said.list, Alarm{Kind: AlarmNoSpace, Member: leader}))
+	g.leaderLow.Store(ok && containsAlarm(said.list, Alarm{Kind: AlarmDiskFull, Member: leader}))
 	fenced := e.Fenced() != nil
 	if fenced && !g.fenced && e.cfg.OnFence != nil {
 		e.cfg.OnFence()

@@ -48,14 +48,15 @@ type machine struct {
 
 	quiet   atomic.Uint64                  // up to this index messages were published before this start
 	members atomic.Pointer[[]memberRecord] // by id; replaced, never changed
-	alarms  atomic.Pointer[[]Alarm]        // by kind and member; replaced, never changed
-	trail   trail
-	term    cluster.Term     // of the last entry
-	txn     mvcc.Txn         // scratch
-	ahead   lookahead        // scratch
-	turns   []locks.Change   // of the entry: whose places in a queue have changed
-	expired []mvcc.ExpireKey // scratch
-	told    applied          // scratch
+	term    cluster.Term                   // of the last entry
+	txn     mvcc.Txn                       // scratch
+	ahead   lookahead                      // scratch
+	turns   []locks.Change                 // of the entry: whose places in a queue have changed
+	expired []mvcc.ExpireKey               // scratch
+	told    applied                        // scratch
+
+	alarms atomic.Pointer[[]Alarm] // by kind and member; replaced, never changed
+	trail  trail
 }
 
 // hooks are how the machine reaches the parts that wait for it. They run on its goroutine and must not block.

@@ -78,9 +78,9 @@ func (e *Engine) examine(now time.Time, before []Alarm) []Alarm {
 	self := e.node.Self()
 	switch err := e.ownSpace(); {
 	case errors.Is(err, ErrDiskFull):
-		add(AlarmNoSpace, self, "disk: %d bytes free, the reserve is %d", e.diskFree.Load(), e.cfg.DiskReserveBytes)
+		add(AlarmDiskFull, self, "%d bytes free, the reserve is %d", e.diskFree.Load(), e.cfg.DiskReserveBytes)
 	case err != nil:
-		add(AlarmNoSpace, self, "memory: %d bytes of state, the quota is %d", e.machine.store.StateBytes(),
+		add(AlarmNoSpace, self, "%d bytes of state, the quota is %d", e.machine.store.StateBytes(),
 			e.cfg.QuotaBytes)
 	}
 	disk := e.node.Disk()

@@ -6,16 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 )
 
-// endpointHealth prints one line per endpoint: the healthy ones on stdout, the others on stderr.
+// endpointHealth prints one line per endpoint: the healthy ones on stdout, the others on stderr. As with etcd, an
+// endpoint that serves and has an alarm is not healthy; here it must be an alarm of its own member.
 func (c *client) endpointHealth(ctx context.Context, endpoints []string) error {
 	r := healthReply{stderr: c.err}
 	var failed error
-	for _, a := range c.askEach(ctx, endpoints, "KV.GET", "health") {
+	answers := c.askEach(ctx, endpoints, "KV.GET", "health")
+	alarms := c.ownAlarms(ctx, answers)
+	for _, a := range answers {
+		if up := alarms[a.endpoint]; a.err == nil && len(up) > 0 {
+			a.err = errors.New("Active Alarm(s): " + strings.Join(up, " "))
+		}
 		h := health{Endpoint: a.endpoint, Health: a.err == nil, Took: a.took.String(), took: a.took}
 		if a.err != nil {
 			h.Error = a.err.Error()
@@ -24,6 +31,29 @@ func (c *client) endpointHealth(ctx context.Context, endpoints []string) error {
 		r.list = append(r.list, h)
 	}
 	return errors.Join(c.print(r), failed)
+}
+
+// ownAlarms are the kinds of the alarms that are up for the member behind each endpoint that serves.
+func (c *client) ownAlarms(ctx context.Context, answers []answer) map[string][]string {
+	alarms, endpoints := map[string][]string{}, []string{}
+	for _, a := range answers {
+		if a.err == nil {
+			endpoints = append(endpoints, a.endpoint)
+		}
+	}
+	for _, a := range c.askEach(ctx, endpoints, "CLUSTER.STATUS") {
+		f, err := fieldsOf(a.reply)
+		if a.err != nil || err != nil {
+			continue
+		}
+		for _, text := range f.texts("errors") {
+			member, kind, ok := strings.Cut(strings.TrimPrefix(text, "memberID:"), " alarm:")
+			if ok && (member == f.text("member_id") || strings.Trim(member, "0") == "") {
+				alarms[a.endpoint] = append(alarms[a.endpoint], kind)
+			}
+		}
+	}
+	return alarms
 }
 
 type health struct {

@@ -57,8 +57,8 @@ func writeWithin(c *redis.Client, limit time.Duration) bool {
 	return c.Set(ctx, "probe", "v", 0).Err() == nil
 }
 
-// A graceful stop of the leader is hardly felt: less than half of what it takes to notice that a leader is gone.
-// The bench measures it (at most 200 ms); here the machine may be busy.
+// A graceful stop of the leader is hardly felt: less than half of what it takes to notice that a leader is
+// gone. The bench measures it (at most 200 ms); here the machine may be busy.
 func TestGracefulStopInterruptsBriefly(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3})
 	leader := c.Leader()

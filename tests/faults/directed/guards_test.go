@@ -250,7 +250,7 @@ func TestAFullDiskDoesNotLead(t *testing.T) {
 		}
 		return nil
 	}})
-	awaitAlarm(t, c.Nodes[1], "NOSPACE", "n1", true)
+	awaitAlarm(t, c.Nodes[1], "DISKFULL", "n1", true)
 	answers(t, c.Nodes[0], "-OOM ", "SET", "k", "v")
 	answers(t, c.Nodes[1], "+OK", "SET", "k", "v")
 	answers(t, c.Nodes[0], "$1\r\nv\r\n", "GET", "k")
