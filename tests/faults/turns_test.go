@@ -134,8 +134,8 @@ func TestLeaseCheckerTellsGoodFromBad(t *testing.T) {
 	}{
 		{"gone in time", "", lived(s, ms, sight{s / 2, s / 2, true}, sight{s, s + ms, false})},
 		{"gone early", "before its time", lived(s, ms, sight{s / 2, s / 2, false})},
-		{"said to be gone and still there", "was still there", &tenancy{ttl: time.Second, latest: ms, refused: 2 * s,
-			sights: []sight{{2*s + 1, 2*s + 2, true}}}},
+		{"said to be gone and still there", "was still there", &tenancy{ttl: time.Second, latest: ms,
+			refused: 2 * s, sights: []sight{{2*s + 1, 2*s + 2, true}}}},
 		{"gone early by its own word", "said to be gone", &tenancy{promised: s, refused: s - 1}},
 		{"seen in the time without leader", "", lived(s, 0, sight{4 * s, 5 * s, true})},
 		{"seen too late", "after its time", lived(s, 0, sight{4*s + ms, 5 * s, true})},
