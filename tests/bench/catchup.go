@@ -41,7 +41,7 @@ func measureCatchUp(c config, ps *processes, t *table) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%s from the first revision: %d events in %v, %.0f a second; the node used %v of processor time\n",
+		fmt.Printf("%s from the first revision: %d events in %v, %.0f a second, for %v of processor time\n",
 			form.name, c.keys, took.Round(time.Millisecond), t.catchUp[form.name], after-before)
 	}
 	return nil
