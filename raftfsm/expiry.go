@@ -8,12 +8,13 @@ import (
 
 // Expiry: a key whose deadline has passed ends by an entry in the log, never by a clock alone.
 //
-// Idea. The leader asks the deadline index what is due by its clock and proposes it in batches; each
-// key carries the mod_revision it was seen at, so a key written meanwhile stays. The loop sleeps until
-// the next deadline, at most a tick, and takes one batch at a time, so that expiring a million keys
-// shares the log with everybody else. Where keys end all the time it rests for a moment after each batch: an
-// entry costs its sync and its round whether it holds one key or a thousand. A key that a transaction touches past its deadline is ended by
-// that transaction; one that a linearizable read meets is ended first, at that reader's request.
+// Idea. The leader asks the deadline index what is due by its clock and proposes it in batches; each key
+// carries the mod_revision it was seen at, so a key written meanwhile stays. The loop sleeps until the next
+// deadline, at most a tick, and takes one batch at a time, so that expiring a million keys shares the log
+// with everybody else. Where keys end all the time it rests for a moment after each batch: an entry costs
+// its sync and its round whether it holds one key or a thousand. A key that a transaction touches past its
+// deadline is ended by that transaction; one that a linearizable read meets is ended first, at that
+// reader's request.
 //
 // Rejected: hiding by the reader's clock (two members disagree), and buntdb's own TTL (it reads the
 // clock while it applies). Drawback: between deadline and entry the key still counts in DBSIZE.
