@@ -8,16 +8,19 @@ import (
 
 // Expiry: a key whose deadline has passed ends by an entry in the log, never by a clock alone.
 //
-// Idea. The leader asks the deadline index what is due by its clock and proposes it in batches; each
-// key carries the mod_revision it was seen at, so a key written meanwhile stays. The loop sleeps until
-// the next deadline, at most a tick, and takes one batch at a time, so that expiring a million keys
-// shares the log with everybody else. A key that a transaction touches past its deadline is ended by
-// that transaction; one that a linearizable read meets is ended first, at that reader's request.
+// Idea. The leader asks the deadline index what is due by its clock and proposes it in batches; each key
+// carries the mod_revision it was seen at, so a key written meanwhile stays. The loop sleeps until the next
+// deadline, at most a tick, and takes one batch at a time, so that expiring a million keys shares the log
+// with everybody else. Where keys end all the time it rests for a moment after each batch: an entry costs
+// its sync and its round whether it holds one key or a thousand. A key that a transaction touches past its
+// deadline is ended by that transaction; one that a linearizable read meets is ended first, at that
+// reader's request.
 //
 // Rejected: hiding by the reader's clock (two members disagree), and buntdb's own TTL (it reads the
 // clock while it applies). Drawback: between deadline and entry the key still counts in DBSIZE.
 const (
 	expiryTick  = 100 * time.Millisecond
+	expiryRest  = 20 * time.Millisecond
 	expiryBatch = 1000 // keys per request
 )
 
@@ -32,9 +35,17 @@ func (e *Engine) expiry() {
 		case <-e.stop:
 			return
 		}
-		for e.leading() && e.expireDue(sub) {
+		least := time.Millisecond
+		for e.leading() {
+			n := e.expireDue(sub)
+			if n > 0 {
+				least = expiryRest
+			}
+			if n < expiryBatch {
+				break
+			}
 		}
-		timer.Reset(e.untilNext())
+		timer.Reset(e.untilNext(least))
 	}
 }
 
@@ -43,27 +54,30 @@ func (e *Engine) leading() bool {
 	return e.node.IsLeader() && e.machine.ready.Load() == uint64(e.node.Term())
 }
 
-// expireDue ends one batch of due keys; more tells that there may be others.
-func (e *Engine) expireDue(sub *Submission) (more bool) {
+// expireDue ends one batch of due keys and returns how many they were; 0 if it failed.
+func (e *Engine) expireDue(sub *Submission) int {
 	due := e.machine.deadlines.Due(e.Now(), expiryBatch)
 	if len(due) == 0 {
-		return false
+		return 0
 	}
 	sub.AddExpire(due)
 	e.Submit(sub)
 	<-sub.Done() // comes within the request timeout, and when the engine closes
 	failed := sub.Err() != nil
 	sub.Reset()
-	return !failed && len(due) == expiryBatch
+	if failed {
+		return 0
+	}
+	return len(due)
 }
 
-// untilNext returns how long to sleep: to the next deadline, but 1 ms at least and a tick at most.
-func (e *Engine) untilNext() time.Duration {
+// untilNext returns how long to sleep: to the next deadline, but so long at least and a tick at most.
+func (e *Engine) untilNext(least time.Duration) time.Duration {
 	next := e.machine.deadlines.Next()
 	if next == 0 {
 		return expiryTick
 	}
-	return min(max(time.Duration(next-e.Now())*time.Millisecond, time.Millisecond), expiryTick)
+	return min(max(time.Duration(next-e.Now())*time.Millisecond, least), expiryTick)
 }
 
 // Now returns this node's clock, never behind the last stamp applied. It is what reads without a

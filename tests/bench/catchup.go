@@ -31,13 +31,18 @@ func measureCatchUp(c config, ps *processes, t *table) error {
 		return err
 	}
 	for _, form := range catchUpForms {
+		before, _ := s.procs[0].cpuTime()
 		took, err := catchUpOnce(s.leader(), form.request, []byte(form.mark), c.keys)
 		if err != nil {
 			return fmt.Errorf("%s: %w", form.name, err)
 		}
 		t.catchUp[form.name] = float64(c.keys) / took.Seconds()
-		fmt.Printf("%s from the first revision: %d events in %v, %.0f a second\n", form.name, c.keys,
-			took.Round(time.Millisecond), t.catchUp[form.name])
+		after, err := s.procs[0].cpuTime()
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s from the first revision: %d events in %v, %.0f a second, for %v of processor time\n",
+			form.name, c.keys, took.Round(time.Millisecond), t.catchUp[form.name], after-before)
 	}
 	return nil
 }

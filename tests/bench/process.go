@@ -97,6 +97,27 @@ func (p *process) residentBytes() (int64, error) {
 	return kb << 10, err
 }
 
+// cpuTime returns the processor time that the process has used, to 10 ms.
+func (p *process) cpuTime() (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := bytes.Cut(b, []byte(") ")) // fields from the third on
+	f, sum := strings.Fields(string(rest)), time.Duration(0)
+	if len(f) < 13 {
+		return 0, errors.New("no times in stat")
+	}
+	for _, ticks := range f[11:13] { // user and system, in hundredths of a second
+		n, err := strconv.ParseInt(ticks, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(n) * 10 * time.Millisecond
+	}
+	return sum, nil
+}
+
 // freeAddr returns a loopback address on which nobody listens.
 func freeAddr() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -16,6 +16,12 @@ func branches(o *Op) {
 	o.Parts = []*Op{{Kind: setKind, Values: []string{"x"}}, {Kind: setKind, Key: keyB, Values: []string{"y"}}}
 }
 
+// nested puts SET of keyB, a KV.TXN with SET of keyA or GET of it, and SET of another key into a KV.TXN.
+func nested(o *Op) {
+	o.Parts = []*Op{{Kind: setKind, Key: keyB, Values: []string{"y"}}, {Kind: setKind, Values: []string{"x"}},
+		{Kind: getKind}, {Kind: setKind, Key: fading, Values: []string{"z"}}}
+}
+
 func TestLinearCheckerKnowsTransactions(t *testing.T) {
 	set := func(call, ret int64, v string) *Op { return op(0, call, ret, setKind, "OK", values(v)) }
 	get := func(call, ret int64, v string, more ...func(*Op)) *Op {
@@ -31,6 +37,12 @@ func TestLinearCheckerKnowsTransactions(t *testing.T) {
 	multi := func(call, ret int64, answer string) *Op { return op(3, call, ret, multiKind, answer, parts) }
 	txn := func(call, ret int64, seen_, answer string) *Op {
 		return op(4, call, ret, kvTxnKind, answer, branches, seen(seen_))
+	}
+	ifElse := func(call, ret int64, seen_, answer string) *Op {
+		return op(4, call, ret, txnIfKind, answer, branches, seen(seen_))
+	}
+	inner := func(call, ret int64, seen_, answer string) *Op {
+		return op(4, call, ret, nestedKind, answer, nested, seen(seen_))
 	}
 	eval := func(call, ret int64, answer string) *Op {
 		return op(5, call, ret, evalKind, answer, values("x"), on(keyB))
@@ -66,6 +78,16 @@ func TestLinearCheckerKnowsTransactions(t *testing.T) {
 		{"the other branch", true, []*Op{set(0, 1, "b"), txn(2, 3, "a", "else OK"), get(4, 5, "y", on(keyB))}},
 		{"the wrong branch", false, []*Op{set(0, 1, "b"), txn(2, 3, "a", "then OK")}},
 		{"both branches", false, []*Op{set(0, 1, "a"), txn(2, 3, "a", "then OK"), get(4, 5, "y", on(keyB))}},
+		{"the commands of TXN.IF", true, []*Op{set(0, 1, "a"), ifElse(2, 3, "a", "then OK"), get(4, 5, "x")}},
+		{"those of TXN.ELSE though it holds", false, []*Op{set(0, 1, "a"), ifElse(2, 3, "a", "else OK")}},
+		{"an inner guard that saw the state before", true, []*Op{set(0, 1, "a"),
+			inner(2, 3, "a", "then else OK | a"), get(4, 5, "a"), get(6, 7, "y", on(keyB))}},
+		{"an inner guard that saw the write before it", false, []*Op{set(0, 1, "a"),
+			inner(2, 3, "a", "then then OK | OK")}},
+		{"an inner guard that holds", true, []*Op{set(0, 1, "a"), op(0, 2, 3, setKind, "OK", values("b"), on(keyB)),
+			inner(4, 5, "a", "then then OK | OK"), get(6, 7, "x")}},
+		{"the outer guard does not", true, []*Op{set(0, 1, "b"), inner(2, 3, "a", "else OK"),
+			get(4, 5, "nil", on(keyB))}},
 		{"a script in its turn", true, []*Op{set(0, 1, "a"), eval(2, 3, "a 1 ax"), get(4, 5, "ax", on(keyB))}},
 		{"a script that read too early", false, []*Op{set(0, 1, "a"), set(2, 3, "b"), eval(4, 5, "a 1 ax")}},
 		{"a script that wrote by an old read", false, []*Op{set(0, 1, "a"), set(2, 9, "b"), eval(2, 9, "b 1 bx"),

@@ -21,6 +21,11 @@ func writes(revision int64, value string) entry {
 	return entry{"put", turnPrefix + "a" + writtenSuffix, value, revision, 1}
 }
 
+// proclaims is a write to a place that is there: by the leader of an election.
+func proclaims(revision, token int64, id, value string) entry {
+	return entry{"put", turnPrefix + "a/" + id, value, revision, token}
+}
+
 // turnOf is a turn of lock turn:a from call to got.
 func turnOf(token, call, got int64, id string, change ...func(*turn)) *turn {
 	t := &turn{name: turnPrefix + "a", key: turnPrefix + "a/" + id, token: token, call: call, got: got}
@@ -60,6 +65,15 @@ func TestLockCheckerTellsGoodFromBad(t *testing.T) {
 			writes(4, "2 a")), nil},
 		{"a reader behind a writer", "did not hold", kept(enters(2, "1", "s1"), enters(3, "2", "x2"),
 			enters(4, "3", "s3"), writes(5, "4 a")), nil},
+		{"leaders that proclaim", "", kept(enters(2, "1", "x1"), proclaims(3, 2, "1", "2 a"), enters(4, "2", "x2"),
+			ends(5, "1", "delete"), proclaims(6, 4, "2", "4 b"), ends(7, "2", "delete")),
+			[]*turn{turnOf(2, 0, 1, "1", wrote("2 a", done), released)}},
+		{"a candidate that proclaims", "did not hold", kept(enters(2, "1", "x1"), enters(3, "2", "x2"),
+			proclaims(4, 3, "2", "3 a")), nil},
+		{"proclaimed by another's token", "did not hold", kept(enters(2, "1", "x1"), enters(3, "2", "x2"),
+			proclaims(4, 2, "1", "3 a")), nil},
+		{"a proclamation that is lost", "is lost", kept(enters(2, "1", "x1"), ends(3, "1", "delete")),
+			[]*turn{turnOf(2, 0, 1, "1", wrote("2 a", done))}},
 		{"a lock that is never freed", "stuck", kept(enters(2, "1", "x1")), nil},
 		{"a token that does not rise", "behind token", kept(enters(3, "1", "x1"), enters(2, "2", "x2")), nil},
 		{"told to hold and was not there", "never written", two, []*turn{turnOf(4, 0, 1, "4")}},
@@ -90,10 +104,10 @@ func TestLockWorkIsCounted(t *testing.T) {
 	if err != nil || work.left != 1 || work.kept != 1 || work.handOver(2) != 5*time.Millisecond {
 		t.Errorf("%+v, %v", work, err)
 	}
-	if lack := work.lack(); len(lack) != 3 {
+	if lack := work.lack(); len(lack) != 4 {
 		t.Errorf("next to no work: %v", lack)
 	}
-	slow := lockWork{turns: minTurns, writes: minTurns, late: minLate, left: minLeft}
+	slow := lockWork{turns: minTurns, writes: minTurns, late: minLate, left: minLeft, proclaims: minProclaims}
 	for range minHandOvers {
 		slow.handOvers = append(slow.handOvers, handOverTime)
 	}
@@ -120,6 +134,8 @@ func TestLeaseCheckerTellsGoodFromBad(t *testing.T) {
 	}{
 		{"gone in time", "", lived(s, ms, sight{s / 2, s / 2, true}, sight{s, s + ms, false})},
 		{"gone early", "before its time", lived(s, ms, sight{s / 2, s / 2, false})},
+		{"said to be gone and still there", "was still there", &tenancy{ttl: time.Second, latest: ms,
+			refused: 2 * s, sights: []sight{{2*s + 1, 2*s + 2, true}}}},
 		{"gone early by its own word", "said to be gone", &tenancy{promised: s, refused: s - 1}},
 		{"seen in the time without leader", "", lived(s, 0, sight{4 * s, 5 * s, true})},
 		{"seen too late", "after its time", lived(s, 0, sight{4*s + ms, 5 * s, true})},
