@@ -177,7 +177,7 @@ func (e *Engine) Start(node *cluster.Node) {
 	node.Handle(kindLeases, e.leases.receive)
 	node.Handle(kindChange, e.receiveChange)
 	node.Handle(kindMembership, e.answerMembership)
-	node.OnGreet(e.welcome)
+	node.OnGreet(e.greet)
 	node.SetNames(e.nameOf)
 	e.member.newcomer.Store(node.Joining() != nil)
 	if node.Retired() {

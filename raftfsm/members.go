@@ -30,7 +30,8 @@ import (
 //	    has a client address: so the member was in the configuration once, and the entry that took it out
 //	    stands before the final record in the same log.
 //	C4  A learner is promoted only after it has applied, within promotionRound, all that the leader had
-//	    committed when it was asked (Ongaro's thesis, section 4.2.1).
+//	    committed when it was asked (Ongaro's thesis, section 4.2.1), and after its client address is in its
+//	    record: so an id without one never voted, and may still be given out.
 //
 // Rejected: a promoter at the leader, which would have to keep in the log who wants to be promoted; the
 // learner itself knows, and asks. The drawback: a change whose answer got lost is of unknown outcome, and
@@ -369,6 +370,9 @@ func (e *Engine) promote(ctx context.Context, id cluster.MemberID) error {
 		if m.ID == id && !m.Voter {
 			if err := e.awaitCaughtUp(ctx, m); err != nil {
 				return err
+			}
+			if rec, _ := e.recordOf(id); rec.ClientAddr == "" {
+				return cluster.Refusef("%s has only just started and not told its name yet: promote it later", &m)
 			}
 		}
 	}
