@@ -137,7 +137,7 @@ func (e *Engine) askNext() {
 	case j != nil && led && e.readyHere():
 		e.askLeader(Change{Kind: ChangeEnter, ID: e.node.Self(), Replace: j.Replace})
 	case isMember && e.node.Moved() != "":
-		e.askFor(nil, Change{Kind: ChangeUpdate, ID: e.node.Self(), Addr: e.node.Moved()})
+		e.askFor(nil, Change{Kind: ChangeAnnounce, ID: e.node.Self(), Addr: e.node.Moved()})
 	case !isMember && led, !led && time.Since(e.member.alone) > lonelyAfter:
 		e.askWhetherRemoved()
 	}

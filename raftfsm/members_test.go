@@ -478,3 +478,17 @@ func TestSoleMemberMoves(t *testing.T) {
 	g.join("n1", m, nil)
 	await(t, "another joins", func() bool { return m.votes("n1") })
 }
+
+// A member that calls itself by an address where it does not answer keeps the one it has.
+func TestFalseAddressIsNotBelieved(t *testing.T) {
+	g := newGroup(t, 3, Config{})
+	m := g.follower()
+	known := m.node.PeerAddr()
+	_, err := m.changed(Change{Kind: ChangeAnnounce, ID: m.node.Self(), Addr: freeAddr(t)})
+	if err == nil || !strings.Contains(err.Error(), "does not answer there") {
+		t.Errorf("a false address: %v", err)
+	}
+	if l := g.leader().listed(m.cfg.Name); l.PeerAddr != known {
+		t.Errorf("its address became %s", l.PeerAddr)
+	}
+}
