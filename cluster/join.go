@@ -154,15 +154,16 @@ func isUnspecified(addr string) bool {
 	return err != nil || port == "0" || host == "" || ip != nil && ip.IsUnspecified()
 }
 
-// OnGreet sets who answers guests. The text of the error is told to the guest.
-func (n *Node) OnGreet(f func(Greeting) (Welcome, error)) {
+// OnGreet sets who answers guests. f must not block; it calls answer once, at any time. The text of the error
+// is told to the guest.
+func (n *Node) OnGreet(f func(hi Greeting, answer func(Welcome, error))) {
 	n.peers.handle(kindGreet, func(_ MemberID, payload []byte, reply func([]byte)) {
 		hi, err := decodeGreeting(payload)
-		var w Welcome
-		if err == nil {
-			w, err = f(hi)
+		if err != nil {
+			reply(Welcome{}.encode(err))
+			return
 		}
-		reply(w.encode(err))
+		f(hi, func(w Welcome, err error) { reply(w.encode(err)) })
 	})
 }
 

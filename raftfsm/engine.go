@@ -190,7 +190,7 @@ func (e *Engine) Start(node *cluster.Node) {
 	node.Handle(kindVitals, e.answerVitals)
 	node.Handle(kindChange, e.receiveChange)
 	node.Handle(kindMembership, e.answerMembership)
-	node.OnGreet(e.welcome)
+	node.OnGreet(e.greet)
 	node.SetNames(e.nameOf)
 	e.member.newcomer.Store(node.Joining() != nil)
 	if node.Retired() {

@@ -89,8 +89,7 @@ func (e *Engine) settle() {
 	if m.asking != nil && !e.answered() {
 		return
 	}
-	e.reconcile()
-	if time.Since(m.asked) < askEvery {
+	if e.reconcile(); m.asking != nil || time.Since(m.asked) < askEvery {
 		return
 	}
 	m.asked = time.Now()
@@ -138,7 +137,7 @@ func (e *Engine) askNext() {
 	case j != nil && led && e.readyHere():
 		e.askLeader(Change{Kind: ChangeEnter, ID: e.node.Self(), Replace: j.Replace})
 	case isMember && e.node.Moved() != "":
-		e.askFor(nil, Change{Kind: ChangeUpdate, ID: e.node.Self(), Addr: e.node.Moved()})
+		e.askFor(nil, Change{Kind: ChangeAnnounce, ID: e.node.Self(), Addr: e.node.Moved()})
 	case !isMember && led, !led && time.Since(e.member.alone) > lonelyAfter:
 		e.askWhetherRemoved()
 	}
@@ -303,7 +302,26 @@ func (e *Engine) nameOf(id cluster.MemberID) string {
 // gone: the member was removed, see C2.
 func (m memberRecord) gone() bool { return m.Name == "" }
 
-// welcome answers a guest that wants to join.
+// greet answers a guest that wants to join. An id that was reserved is given out only behind a barrier: who
+// lags behind might give away that of a member that runs by now.
+func (e *Engine) greet(hi cluster.Greeting, answer func(cluster.Welcome, error)) {
+	w, err := e.welcome(hi)
+	if err != nil || w.Reserved == 0 {
+		answer(w, err)
+		return
+	}
+	if !e.spawn(func() {
+		round := e.Barrier()
+		<-round.Done()
+		if w, err = e.welcome(hi); round.Err() != nil {
+			err = cluster.Refusef("no majority answers now (%v): start this node again when it does", round.Err())
+		}
+		answer(w, err)
+	}) {
+		answer(w, ErrClosed)
+	}
+}
+
 func (e *Engine) welcome(hi cluster.Greeting) (w cluster.Welcome, err error) {
 	for _, m := range e.node.Members() {
 		if hi.Replace != "" && m.Name == hi.Replace {

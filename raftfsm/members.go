@@ -30,7 +30,8 @@ import (
 //	    has a client address: so the member was in the configuration once, and the entry that took it out
 //	    stands before the final record in the same log.
 //	C4  A learner is promoted only after it has applied, within promotionRound, all that the leader had
-//	    committed when it was asked (Ongaro's thesis, section 4.2.1).
+//	    committed when it was asked (Ongaro's thesis, section 4.2.1), and after its client address is in its
+//	    record: so an id without one never voted, and may still be given out.
 //
 // Rejected: a promoter at the leader, which would have to keep in the log who wants to be promoted; the
 // learner itself knows, and asks. The drawback: a change whose answer got lost is of unknown outcome, and
@@ -41,13 +42,14 @@ type ChangeKind uint8
 
 // The changes there are.
 const (
-	ChangeAdd     ChangeKind = 1 + iota // Name, Addr, Learner: MEMBER.ADD
-	ChangeJoin                          // ID, Name, Addr, Replace: asked by the new member itself
-	ChangePromote                       // ID: a learner becomes a voter
-	ChangeEnter                         // ID, Replace: the same, asked by the learner itself
-	ChangeRemove                        // ID
-	ChangeUpdate                        // ID, Addr: another peer address
-	ChangeMove                          // ID: leadership
+	ChangeAdd      ChangeKind = 1 + iota // Name, Addr, Learner: MEMBER.ADD
+	ChangeJoin                           // ID, Name, Addr, Replace: asked by the new member itself
+	ChangePromote                        // ID: a learner becomes a voter
+	ChangeEnter                          // ID, Replace: the same, asked by the learner itself
+	ChangeRemove                         // ID
+	ChangeUpdate                         // ID, Addr: another peer address
+	ChangeMove                           // ID: leadership
+	ChangeAnnounce                       // ID, Addr: asked by a member that runs at another address now
 )
 
 // Change is one change of the membership.
@@ -168,7 +170,7 @@ func (e *Engine) receiveChange(_ cluster.MemberID, payload []byte, reply func([]
 	if !e.spawn(func() {
 		ctx, cancel := e.changeTime()
 		defer cancel()
-		if c.Kind == ChangeJoin || c.Kind == ChangeUpdate {
+		if c.Kind == ChangeJoin || c.Kind == ChangeAnnounce {
 			reply(encodeOutcome(e.tryChange(ctx, c)))
 		} else if e.leading() {
 			reply(encodeOutcome(e.lead(ctx, c)))
@@ -202,6 +204,8 @@ func (e *Engine) lead(ctx context.Context, c Change) (cluster.MemberID, error) {
 		err = e.node.Readdress(ctx, c.ID, c.Addr)
 	case ChangeMove:
 		err = e.node.MoveLeader(ctx, c.ID)
+	case ChangeAnnounce:
+		err = e.announced(ctx, c)
 	}
 	if err == nil {
 		e.log.Info("membership changed", "change", c.Kind.String(), "member", id.String(), "name", e.nameOf(id))
@@ -278,6 +282,16 @@ func (e *Engine) join(ctx context.Context, c Change) error {
 		return err
 	}
 	return e.enlist(ctx, id, c.Name, c.Addr)
+}
+
+// announced believes a member that says where it is only if it answers there: it may call itself by an
+// address that means something else elsewhere, such as the loopback one.
+func (e *Engine) announced(ctx context.Context, c Change) error {
+	if id, err := e.node.Probe(c.Addr); err != nil || id != c.ID {
+		return cluster.Refusef("member %s says that it is at %s, but does not answer there: give it an "+
+			"--advertise-peer-addr that the other members reach", c.ID, c.Addr)
+	}
+	return e.node.Readdress(ctx, c.ID, c.Addr)
 }
 
 // clearAddress removes the member that is to be replaced before its successor has caught up, if that came to
@@ -369,6 +383,9 @@ func (e *Engine) promote(ctx context.Context, id cluster.MemberID) error {
 		if m.ID == id && !m.Voter {
 			if err := e.awaitCaughtUp(ctx, m); err != nil {
 				return err
+			}
+			if rec, _ := e.recordOf(id); rec.ClientAddr == "" {
+				return cluster.Refusef("%s has only just started and not told its name yet: promote it later", &m)
 			}
 		}
 	}
@@ -463,7 +480,8 @@ func (e *Engine) remove(ctx context.Context, id cluster.MemberID) error {
 
 // String names the change as its command.
 func (k ChangeKind) String() string {
-	names := [...]string{"", "add", "join", "promote", "enter", "remove", "update", "move-leader"}
+	names := [...]string{"", "add", "join", "promote", "enter", "remove", "update", "move-leader",
+		"announce"}
 	if int(k) < len(names) {
 		return names[k]
 	}

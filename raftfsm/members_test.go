@@ -465,3 +465,30 @@ func TestChangeOnTheWire(t *testing.T) {
 		}
 	}
 }
+
+// A cluster of one that was started on one address is moved to another, before others join it there.
+func TestSoleMemberMoves(t *testing.T) {
+	g := newGroup(t, 1, Config{})
+	m := g.leader()
+	m.halt()
+	m.cfg.PeerAddr, m.cfg.InitialCluster, m.cfg.Announce = freeAddr(t), nil, true
+	m.cfg.AdvertisePeer = m.cfg.PeerAddr
+	m.start(t)
+	await(t, "it lists itself there", func() bool { return m.listed("n0").PeerAddr == m.cfg.PeerAddr })
+	g.join("n1", m, nil)
+	await(t, "another joins", func() bool { return m.votes("n1") })
+}
+
+// A member that calls itself by an address where it does not answer keeps the one it has.
+func TestFalseAddressIsNotBelieved(t *testing.T) {
+	g := newGroup(t, 3, Config{})
+	m := g.follower()
+	known := m.node.PeerAddr()
+	_, err := m.changed(Change{Kind: ChangeAnnounce, ID: m.node.Self(), Addr: freeAddr(t)})
+	if err == nil || !strings.Contains(err.Error(), "does not answer there") {
+		t.Errorf("a false address: %v", err)
+	}
+	if l := g.leader().listed(m.cfg.Name); l.PeerAddr != known {
+		t.Errorf("its address became %s", l.PeerAddr)
+	}
+}

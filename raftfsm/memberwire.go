@@ -37,7 +37,7 @@ func (c Change) encode() []byte {
 
 func decodeChange(b []byte) (c Change, err error) {
 	r := reader{b: b}
-	c.Kind = ChangeKind(r.enum("change", byte(ChangeAdd), byte(ChangeMove)))
+	c.Kind = ChangeKind(r.enum("change", byte(ChangeAdd), byte(ChangeAnnounce)))
 	c.ID, c.Replace = cluster.MemberID(r.u64()), cluster.MemberID(r.u64())
 	c.Name, c.Addr = r.bytes(), r.bytes()
 	c.Learner = r.enum("learner", 0, 1) == 1

@@ -105,7 +105,11 @@ func (c *client) memberChange(command, made string, more ...any) func(context.Co
 		if err != nil {
 			return err
 		}
-		return c.print(changeReply{Header: h, ID: id,
+		list, _, err := c.membersNow(ctx, "0")
+		if err != nil {
+			return err
+		}
+		return c.print(changeReply{Header: h, ID: id, Members: list,
 			text: fmt.Sprintf("Member %s %s cluster %016x", id, made, h.ClusterID)})
 	}
 }
@@ -128,12 +132,14 @@ func (c *client) memberAdd(ctx context.Context, name, addr string, learner bool)
 	for _, m := range list {
 		seeds = append(seeds, m.PeerAddrs...)
 	}
+	number, _ := strconv.ParseUint(id, 16, 64) // as the node wrote it
+	added := &member{ID: number, Name: name, PeerAddrs: []string{addr}, IsLearner: true}
 	flags := fmt.Sprintf("redkeep server --name %s --peer-addr %s --join %s", name, addr,
 		strings.Join(seeds, ","))
 	if learner {
 		flags += " --join-as-learner"
 	}
-	return c.print(changeReply{Header: h, ID: id,
+	return c.print(changeReply{Header: h, ID: id, Member: added, Members: append(list, *added),
 		text: fmt.Sprintf("Member %s added to cluster %016x\n\n%s", id, h.ClusterID, flags)})
 }
 
@@ -169,11 +175,13 @@ func (c *client) askWithHeader(ctx context.Context, words ...any) (any, header, 
 	return raw, h, err
 }
 
-// changeReply is a change that was made.
+// changeReply is a change that was made, and the members as they are then; its JSON is etcd's.
 type changeReply struct {
-	Header header `json:"header"`
-	ID     string `json:"member_id"`
-	text   string
+	Header  header   `json:"header"`
+	Member  *member  `json:"member,omitempty"`
+	Members []member `json:"members,omitempty"`
+	ID      string   `json:"-"`
+	text    string
 }
 
 func (r changeReply) simple(p *page) { p.line("%s", r.text) }

@@ -33,6 +33,7 @@ func TestGrowAndShrink(t *testing.T) {
 	leader.Kill9()
 	leader.Launch() // it prints no ready line: it will never know a leader
 	s.awaitRemoved(leader)
+	leader.Stop()
 }
 
 // Each bad request is refused with what to do instead, and the cluster untouched.
