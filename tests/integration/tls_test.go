@@ -410,3 +410,37 @@ func revoke(t *testing.T, c *node.Cluster, file string) {
 		t.Fatal(out)
 	}
 }
+
+// TestBadCertificatesDoNotStart: what the others would refuse, the node refuses itself, in one clear line.
+func TestBadCertificatesDoNotStart(t *testing.T) {
+	c := node.New(t, node.Options{TLS: true})
+	n, dir := c.Nodes[0], c.Certs
+	good := n.Flags
+	if out, err := redkeep(t, "cert", "node", "--dir", dir, "elsewhere=10.9.9.9"); err != nil {
+		t.Fatal(out)
+	}
+	weak := filepath.Join(t.TempDir(), "weak")
+	must(t, os.WriteFile(weak, []byte("swordfish\n"), 0o600))
+	own := filepath.Join(dir, n.Name)
+	for _, tc := range []struct {
+		name  string
+		flags []string
+		want  []string
+	}{
+		{"no file", []string{"--tls-cert-file", "/nowhere.pem"}, []string{"client certificates", "/nowhere.pem"}},
+		{"another key", []string{"--tls-key-file", own + "/peer-key.pem"}, []string{"peer-key.pem", "private key"}},
+		{"clients' authority for members", []string{"--peer-tls-ca-file", own + "/ca.pem"},
+			[]string{"peer certificates", "peer-crl.pem"}},
+		{"of another host", []string{"--peer-tls-cert-file", dir + "/elsewhere/peer.pem", "--peer-tls-key-file",
+			dir + "/elsewhere/peer-key.pem"}, []string{"no name in the certificate is allowed", "10.9.9.9"}},
+		{"not the allowed name", []string{"--peer-tls-allowed-name", "*.db.example"},
+			[]string{"no name in the certificate is allowed"}},
+		{"weak secret", []string{"--peer-tls-cert-file", "", "--peer-tls-key-file", "", "--peer-tls-ca-file", "",
+			"--peer-tls-crl-file", "", "--peer-auto-tls", "--peer-secret-file", weak}, []string{weak, "32 characters"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n.Flags = append(append([]string{}, good...), tc.flags...)
+			refused(t, n, tc.want...)
+		})
+	}
+}
