@@ -3,7 +3,10 @@ package integration
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -302,8 +305,11 @@ func TestRotation(t *testing.T) {
 	for _, n := range c.Nodes {
 		n.Proc.Signal(syscall.SIGHUP)
 		node.Eventually(t, 30*time.Second, n.Name+" takes the new files", func() error {
-			if n := strings.Count(n.Proc.Output(), "certificates in use"); n != 4 {
-				return errors.New("not both sets yet")
+			for _, file := range []string{"server.pem", "peer.pem"} {
+				serial := "serial=" + serialOf(t, filepath.Join(c.Certs, n.Name, file))
+				if !strings.Contains(n.Proc.Output(), serial) {
+					return errors.New("not yet " + file)
+				}
 			}
 			return nil
 		})
@@ -330,6 +336,21 @@ func TestRotation(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	expect(t, conns[0], "+PONG\r\n", "PING")
+}
+
+func serialOf(t *testing.T, path string) string {
+	t.Helper()
+	block, _ := pem.Decode(mustRead(t, path))
+	c, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	return fmt.Sprintf("%x", c.SerialNumber)
+}
+
+func mustRead(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	return b
 }
 
 // TestHalfHandshakesEnd: on every port, of those who begin one and say no more.
@@ -436,7 +457,8 @@ func TestBadCertificatesDoNotStart(t *testing.T) {
 		{"not the allowed name", []string{"--peer-tls-allowed-name", "*.db.example"},
 			[]string{"no name in the certificate is allowed"}},
 		{"weak secret", []string{"--peer-tls-cert-file", "", "--peer-tls-key-file", "", "--peer-tls-ca-file", "",
-			"--peer-tls-crl-file", "", "--peer-auto-tls", "--peer-secret-file", weak}, []string{weak, "32 characters"}},
+			"--peer-tls-crl-file", "", "--peer-auto-tls", "--peer-secret-file", weak},
+			[]string{weak, "32 characters"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			n.Flags = append(append([]string{}, good...), tc.flags...)
