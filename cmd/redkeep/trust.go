@@ -216,9 +216,10 @@ func (t *trust) clientPort(protocols []string) *tls.Config {
 	})
 }
 
-// secureHTTP puts TLS around the HTTP port if it is to have it. HTTP/2 is left out: nobody scrapes a page so
-// often, and it has more ways to be attacked.
+// secureHTTP bounds the connections of the HTTP port and puts TLS around it if it is to have it. HTTP/2 is
+// left out: nobody scrapes a page so often, and it has more ways to be attacked.
 func (t *trust) secureHTTP(ln net.Listener) net.Listener {
+	ln = &limitedListener{Listener: ln, most: maxHTTPConns}
 	if !t.settings.tls.http {
 		return ln
 	}

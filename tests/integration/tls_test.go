@@ -3,7 +3,10 @@ package integration
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -302,8 +305,11 @@ func TestRotation(t *testing.T) {
 	for _, n := range c.Nodes {
 		n.Proc.Signal(syscall.SIGHUP)
 		node.Eventually(t, 30*time.Second, n.Name+" takes the new files", func() error {
-			if n := strings.Count(n.Proc.Output(), "certificates in use"); n != 4 {
-				return errors.New("not both sets yet")
+			for _, file := range []string{"server.pem", "peer.pem"} {
+				serial := "serial=" + serialOf(t, filepath.Join(c.Certs, n.Name, file))
+				if !strings.Contains(n.Proc.Output(), serial) {
+					return errors.New("not yet " + file)
+				}
 			}
 			return nil
 		})
@@ -330,6 +336,21 @@ func TestRotation(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	expect(t, conns[0], "+PONG\r\n", "PING")
+}
+
+func serialOf(t *testing.T, path string) string {
+	t.Helper()
+	block, _ := pem.Decode(mustRead(t, path))
+	c, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	return fmt.Sprintf("%x", c.SerialNumber)
+}
+
+func mustRead(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	return b
 }
 
 // TestHalfHandshakesEnd: on every port, of those who begin one and say no more.
@@ -408,5 +429,40 @@ func revoke(t *testing.T, c *node.Cluster, file string) {
 	t.Helper()
 	if out, err := runVerb(t, "cert", "revoke", filepath.Join(c.Certs, file), "--dir", c.Certs); err != nil {
 		t.Fatal(out)
+	}
+}
+
+// TestBadCertificatesDoNotStart: what the others would refuse, the node refuses itself, in one clear line.
+func TestBadCertificatesDoNotStart(t *testing.T) {
+	c := node.New(t, node.Options{TLS: true})
+	n, dir := c.Nodes[0], c.Certs
+	good := n.Flags
+	if out, err := redkeep(t, "cert", "node", "--dir", dir, "elsewhere=10.9.9.9"); err != nil {
+		t.Fatal(out)
+	}
+	weak := filepath.Join(t.TempDir(), "weak")
+	must(t, os.WriteFile(weak, []byte("swordfish\n"), 0o600))
+	own := filepath.Join(dir, n.Name)
+	for _, tc := range []struct {
+		name  string
+		flags []string
+		want  []string
+	}{
+		{"no file", []string{"--tls-cert-file", "/nowhere.pem"}, []string{"client certificates", "/nowhere.pem"}},
+		{"another key", []string{"--tls-key-file", own + "/peer-key.pem"}, []string{"peer-key.pem", "private key"}},
+		{"clients' authority for members", []string{"--peer-tls-ca-file", own + "/ca.pem"},
+			[]string{"peer certificates", "peer-crl.pem"}},
+		{"of another host", []string{"--peer-tls-cert-file", dir + "/elsewhere/peer.pem", "--peer-tls-key-file",
+			dir + "/elsewhere/peer-key.pem"}, []string{"no name in the certificate is allowed", "10.9.9.9"}},
+		{"not the allowed name", []string{"--peer-tls-allowed-name", "*.db.example"},
+			[]string{"no name in the certificate is allowed"}},
+		{"weak secret", []string{"--peer-tls-cert-file", "", "--peer-tls-key-file", "", "--peer-tls-ca-file", "",
+			"--peer-tls-crl-file", "", "--peer-auto-tls", "--peer-secret-file", weak},
+			[]string{weak, "32 characters"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n.Flags = append(append([]string{}, good...), tc.flags...)
+			refused(t, n, tc.want...)
+		})
 	}
 }
