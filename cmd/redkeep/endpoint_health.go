@@ -12,8 +12,9 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 )
 
-// endpointHealth prints one line per endpoint: the healthy ones on stdout, the others on stderr. As with etcd, an
-// endpoint that serves and has an alarm is not healthy; here it must be an alarm of its own member.
+// endpointHealth prints one line per endpoint: the healthy ones on stdout, the others on stderr. As with
+// etcd, an endpoint that serves and has an alarm is not healthy; here it must be an alarm of its own
+// member.
 func (c *client) endpointHealth(ctx context.Context, endpoints []string) error {
 	r := healthReply{stderr: c.err}
 	var failed error
