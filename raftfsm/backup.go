@@ -116,6 +116,7 @@ func ResetSnapshot(in io.Reader, out io.Writer, bump int64) (h SnapshotHeader, e
 			w.block(payload)
 		case 'M':
 			w.block([]byte{'M', 0})
+		case 'A': // of members that the new cluster does not have
 		case 'F':
 			w.records = h.Records
 			if err := r.footer(payload, sum, h.Records, h.Records); err != nil {

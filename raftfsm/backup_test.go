@@ -26,6 +26,7 @@ func aged(t *testing.T) *lone {
 	l.entry(1003, 7, func(s *Submission) { s.AddTxn(put("b", "3", in)) })
 	l.ready.Store(7)
 	l.members.Store(&[]memberRecord{{ID: 9, Name: "old", ClientAddr: "127.0.0.1:1"}})
+	l.alarms.Store(&[]Alarm{{Kind: AlarmCorrupt, Member: 9, Since: 1, Detail: "old", Replicated: true}})
 	return l
 }
 
@@ -53,6 +54,9 @@ func TestResetSnapshot(t *testing.T) {
 		if l.applied.Load() != 1 || l.ready.Load() != 0 || l.term != 1 || len(*l.members.Load()) != 0 {
 			t.Errorf("applied %d, ready %d, term %d, members %v",
 				l.applied.Load(), l.ready.Load(), l.term, *l.members.Load())
+		}
+		if left := *l.alarms.Load(); len(left) != 0 {
+			t.Errorf("alarms of members that are not there: %v", left)
 		}
 		if got := l.get("a"); got.Value() != "2" || got.Version() != 2 || l.get("b").Deadline() != 901_003 {
 			t.Errorf("a is %q, b ends at %d", got.Value(), l.get("b").Deadline())

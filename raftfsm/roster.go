@@ -2,6 +2,7 @@ package raftfsm
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,9 +117,17 @@ func (e *Engine) Roster() Roster {
 			member.Up, member.Seen, member.Applied = true, 0, e.AppliedIndex()
 			member.ClientAddr, member.SentinelAddr = e.cfg.ClientAddr, e.cfg.SentinelAddr
 		}
+		member.Up = member.Up && !e.alarmed(AlarmCorrupt, m.ID)
 		r.Members = append(r.Members, member)
 	}
 	return r
+}
+
+// alarmed reports whether a replicated alarm stands for a member. A member whose state differs serves nothing.
+func (e *Engine) alarmed(kind AlarmKind, member cluster.MemberID) bool {
+	return slices.ContainsFunc(*e.machine.alarms.Load(), func(a Alarm) bool {
+		return a.Kind == kind && a.Member == member
+	})
 }
 
 // knownLeader returns the leader whose term has begun here.

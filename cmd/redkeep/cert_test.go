@@ -113,7 +113,7 @@ func TestTLSSettingsRefused(t *testing.T) {
 		{[]string{"--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA"}, "is no safe suite of TLS 1.2"},
 		{[]string{"--tls-cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "--tls-min-version=1.3"},
 			"which --tls-min-version excludes"},
-		{[]string{"--auto-tls=perhaps"}, "must be true or false"},
+		{[]string{"--auto-tls=perhaps"}, "must be one of true, false"},
 		{peers, "--peer-tls-cert-file needs --peer-tls-ca-file"},
 		{[]string{"--peer-tls-allowed-name=n1"}, "--peer-tls-allowed-name needs"},
 		{[]string{"--peer-auto-tls=true", "--peer-tls-allowed-name=n1"}, "who knows the secret is a member"},

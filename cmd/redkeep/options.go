@@ -93,7 +93,7 @@ var plainOptions = []option{
 		setAddresses(func(s *settings) *[]string { return &s.join })},
 	{"join-as-learner", "false", "true|false", groupNode,
 		"with --join: stay a learner, which does not vote, until MEMBER.PROMOTE",
-		setBool(func(s *settings) *bool { return &s.joinAsLearner })},
+		setYes(func(s *settings) *bool { return &s.joinAsLearner })},
 	{"replace", "", "name", groupNode,
 		"with --join: take the place of this member, which is lost for good and is removed then", setReplace},
 
@@ -127,7 +127,8 @@ var plainOptions = []option{
 		"keys remembered for CLIENT TRACKING; 0 for no limit",
 		setNumber(func(s *settings) *int64 { return &s.trackingKeys }, 0, 1<<31-1)},
 	{"cluster-protocol", "true", "true|false", groupNode,
-		"speak Redis Cluster's protocol: clients of it find the leader and follow it", setClusterProtocol},
+		"speak Redis Cluster's protocol: clients of it find the leader and follow it",
+		setYes(func(s *settings) *bool { return &s.clusterProtocol })},
 	{"sentinel-addr", "", "address", groupNode,
 		"where clients of Redis Sentinel ask for the leader, by habit port 26379 (default: nowhere)",
 		setAddress(func(s *settings) *string { return &s.sentinelAddr }, true)},
@@ -192,11 +193,6 @@ func setClusterName(s *settings, v string) error {
 	return nil
 }
 
-func setClusterProtocol(s *settings, v string) error {
-	s.clusterProtocol = v == "true"
-	return setChoice(func(*settings) *string { return new(string) }, "true", "false")(s, v)
-}
-
 func setAddress(field func(*settings) *string, mayBeEmpty bool) func(*settings, string) error {
 	return func(s *settings, v string) error {
 		if v != "" || !mayBeEmpty {
@@ -248,13 +244,6 @@ func setAddresses(field func(*settings) *[]string) func(*settings, string) error
 			*field(s) = append(*field(s), part)
 		}
 		return nil
-	}
-}
-
-func setBool(field func(*settings) *bool) func(*settings, string) error {
-	return func(s *settings, v string) error {
-		*field(s) = v == "true"
-		return setChoice(func(*settings) *string { return new(string) }, "true", "false")(s, v)
 	}
 }
 

@@ -87,15 +87,8 @@ func setFile(field func(*settings) *string) func(*settings, string) error {
 
 func setYes(field func(*settings) *bool) func(*settings, string) error {
 	return func(s *settings, v string) error {
-		switch v {
-		case "true", "yes":
-			*field(s) = true
-		case "false", "no":
-			*field(s) = false
-		default:
-			return fmt.Errorf("must be true or false")
-		}
-		return nil
+		*field(s) = v == "true"
+		return setChoice(func(*settings) *string { return new(string) }, "true", "false")(s, v)
 	}
 }
 
