@@ -44,10 +44,13 @@ type machine struct {
 
 	quiet   atomic.Uint64                  // up to this index messages were published before this start
 	members atomic.Pointer[[]memberRecord] // by id; replaced, never changed
+	users   atomic.Pointer[UserTable]      // replaced, never changed
 	term    cluster.Term                   // of the last entry
 	txn     mvcc.Txn                       // scratch
 	expired []mvcc.ExpireKey               // scratch
 	told    applied                        // scratch
+
+	usersNews chan struct{} // one slot
 }
 
 // hooks are how the machine reaches the parts that wait for it. They run on its goroutine and must not block.
@@ -68,6 +71,8 @@ func newMachine(stats *Stats) *machine {
 	}
 	m.store.Attach(m.leases, m.book)
 	m.members.Store(&[]memberRecord{})
+	m.users.Store(&UserTable{})
+	m.usersNews = make(chan struct{}, 1)
 	m.quiet.Store(math.MaxUint64)
 	return m
 }
@@ -144,6 +149,8 @@ func (m *machine) request(b *mvcc.Batch, kind RequestKind, body *reader, res *mv
 		m.publish(b, body, res)
 	case ReqMember:
 		m.setMember(body.member().clone())
+	case ReqUser:
+		m.setUsers(b, body, res)
 	case ReqLeaderStart:
 		body.u64()
 	default:
@@ -210,6 +217,7 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 	pin := m.store.Pin()
 	return &snapshot{
 		pin: pin, header: m.snapshotHeader(pin), members: *m.members.Load(), leases: m.leases.Capture(),
+		users: m.users.Load(),
 	}, nil
 }
 
@@ -232,6 +240,7 @@ func (m *machine) Restore(in io.ReadCloser) error {
 	m.deadlines.Replace(deadlines)
 	m.replaceLeases(fresh)
 	m.members.Store(&fresh.members)
+	m.replaceUsers(fresh.users)
 	m.term = fresh.header.Term
 	m.applied.Store(uint64(fresh.header.Applied))
 	m.clock.Store(max(m.clock.Load(), int64(fresh.header.Clock)))

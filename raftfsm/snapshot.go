@@ -28,6 +28,8 @@ import (
 //	  'M'  once, second: uvarint n, member × n (as in the log)
 //	  'L'  once, third, not in version 1: uvarint grants ever, uvarint lease time, uvarint n,
 //	                     (ref, uvarint ttl ms, u8 full, uvarint deadline in lease time) × n
+//	  'U'  once at most, before the first 'R', left out while nobody has ever changed a user: uvarint
+//	                     version, uvarint n, (bytes name, bytes rules) × n
 //	  'R'  any number:   (uvarint mod minus the previous record's in this block, uvarint sub,
 //	                     bytes encoded record) … in revision order
 //	  'F'  once, last:   u64 records, 32 bytes SHA-256 of everything before this block
@@ -84,6 +86,7 @@ type snapshot struct {
 	header  SnapshotHeader
 	members []memberRecord
 	leases  lease.State
+	users   *UserTable
 }
 
 // Persist implements raft.FSMSnapshot.
@@ -107,6 +110,9 @@ func (s *snapshot) write(out io.Writer) error {
 	}
 	w.block(members)
 	w.block(appendLeases([]byte{'L'}, s.leases))
+	if s.users != nil && s.users.Version > 0 {
+		w.block(appendUsers([]byte{'U'}, s.users))
+	}
 	s.records(w)
 	return w.finish(s.header.Records)
 }

@@ -21,8 +21,10 @@ var layers = map[string][]string{
 	"pubsub":   {"mvcc"},
 	"locks":    {"mvcc", "lease"},
 	"raftfsm":  {"mvcc", "lease", "pubsub", "locks", "cluster"},
+	"glob":     {},
+	"acl":      {"glob"},
 	"script":   {"resp"}, // replies are what its values become
-	"commands": {"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script"},
+	"commands": {"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script", "acl", "glob"},
 	"client":   {},
 }
 
