@@ -220,7 +220,7 @@ func (s *selector) firstArg(c *Catalog, container, word string) error {
 		return ErrUnknown
 	case nested && isSub && deeper != "":
 		return ErrSubOfSub
-	case word == "":
+	case word == "", hasSpace(word):
 		return ErrSyntax
 	case len(c.subs[id]) > 0:
 		return ErrUnknown
