@@ -84,8 +84,10 @@ func TestBadRules(t *testing.T) {
 		"-nope": ErrUnknown, "+@nope": ErrUnknown, "+client|nope": ErrUnknown, "+client|": ErrSyntax,
 		"+client|id|x": ErrSubOfSub, "-select|0": ErrUnknown, "%~a": ErrSyntax, "%X~a": ErrSyntax,
 		"%RR~a": ErrSyntax, "%R": ErrSyntax, "%": ErrSyntax, "~a\tb": ErrSyntax, "&a\nb": ErrSyntax,
-		"#123": ErrBadHash, "!123": ErrBadHash, "<x": ErrNoSecret, "!plain$x": ErrNoSecret, "~* ~a": ErrAfterAllKeys,
-		"&* &a": ErrAfterAllChannels, "(on)": ErrSyntax, "((+get))": ErrSyntax, "(nope)": ErrSyntax, "(~a) x)": ErrSyntax,
+		"#123": ErrBadHash, "!123": ErrBadHash, "<x": ErrNoSecret, "!plain$x": ErrNoSecret,
+		"~* ~a": ErrAfterAllKeys,
+		"&* &a": ErrAfterAllChannels, "(on)": ErrSyntax, "((+get))": ErrSyntax, "(nope)": ErrSyntax,
+		"(~a) x)": ErrSyntax,
 	} {
 		var at *RuleError
 		err := NewUser(catalog(), "u").Apply(catalog(), plainSecrets{}, strings.Split(rules, " "))
@@ -102,7 +104,8 @@ func TestBadRules(t *testing.T) {
 
 // A line that a later version wrote is read: what is not known here is passed over, and so denied.
 func TestRestoreOfALaterVersion(t *testing.T) {
-	u, err := Restore(catalog(), plainSecrets{}, "u", "on ~* &* -@all +get +later|x -@newer (~a resetchannels -@all +later)")
+	u, err := Restore(catalog(), plainSecrets{}, "u",
+		"on ~* &* -@all +get +later|x -@newer (~a resetchannels -@all +later)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,14 +133,16 @@ func TestReaches(t *testing.T) {
 			[]Reach{open("a", Read), span("a", "b", Read), span("a", "a\x01", Read), key("ab", Read), key("", Read),
 				span("", "a", Read), span("a", "", Read).asOpen()}},
 		{"~a*", []Reach{key("a", Read), key("ab", Write), span("a", "b", Read), span("ab", "ac", Read)},
-			[]Reach{open("a", Read), open("ab", Read), span("a", "b\x00", Read), span("`", "b", Read), key("b", Read)}},
+			[]Reach{open("a", Read), open("ab", Read), span("a", "b\x00", Read), span(
+				"`", "b", Read), key("b", Read)}},
 		{"~a* ~b*", []Reach{span("a", "c", Read), span("ax", "bx", Read|Write)}, []Reach{span("a", "c\x00", Read)}},
 		{"~a* %R~b*", []Reach{span("a", "c", Read)}, []Reach{span("a", "c", Write), span("a", "c", Read|Write)}},
 		{"%R~*", []Reach{open("", Read), key("x", Read), key("x", 0)}, []Reach{open("", Write), key("x", Write)}},
 		{"~\xff*", []Reach{open("\xff", Read), open("\xff\xff", Read)}, []Reach{open("\xfe", Read)}},
 		{"~a?", []Reach{key("ab", Read)}, []Reach{span("a", "b", Read), span("ab", "ac", Read)}},
 		{"~a[b]*", []Reach{key("abc", Read)}, []Reach{span("ab", "ac", Read)}},
-		{`~a\*`, []Reach{key("a*", Read), span("a*", "a*\x00", Read)}, []Reach{span("a", "b", Read), key("ab", Read)}},
+		{`~a\*`, []Reach{key("a*", Read), span("a*", "a*\x00", Read)}, []Reach{span("a", "b", Read), key("ab",
+			Read)}},
 		{"~*", []Reach{open("", Read|Write), span("a", "b", Write)}, nil},
 		{"", nil, []Reach{key("a", 0), span("a", "b", 0), open("", 0)}},
 	} {

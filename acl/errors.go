@@ -10,8 +10,9 @@ var (
 	ErrNoSecret = errors.New("The password you are trying to remove from the user does not exist")
 	ErrBadHash  = errors.New("The password hash must be exactly 64 characters and contain only lowercase " +
 		"hexadecimal characters")
-	ErrAfterAllKeys = errors.New("Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and " +
-		"does not have any effect. Try 'resetkeys' to start with an empty list of patterns")
+	ErrAfterAllKeys = errors.New(
+		"Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and " +
+			"does not have any effect. Try 'resetkeys' to start with an empty list of patterns")
 	ErrAfterAllChannels = errors.New("Adding a pattern after the * pattern (or the 'allchannels' flag) is not " +
 		"valid and does not have any effect. Try 'resetchannels' to start with an empty list of channels")
 )

@@ -42,7 +42,8 @@ func inReach(r Reach, k string) bool {
 	}
 }
 
-// naive says whether each key of the small world that is in the reach is matched by a pattern with all rights.
+// naive says whether each key of the small world that is in the reach is matched by a pattern with all
+// rights.
 func naive(patterns []pattern, r Reach) bool {
 	for _, k := range smallWorld {
 		if !inReach(r, k) {
@@ -60,7 +61,8 @@ func naive(patterns []pattern, r Reach) bool {
 }
 
 // What is allowed is allowed by the twin. For one key both agree. For ranges the twin also accepts what only
-// several patterns of other forms cover together, which the rules deny; but patterns of plain bytes, and those
+// several patterns of other forms cover together, which the rules deny; but patterns of plain bytes, and
+// those
 // with one star at the end, decide as the twin does, up to what stands between two keys of the small world.
 func TestCoverMatchesTwin(t *testing.T) {
 	text := rapid.StringOfN(rapid.RuneFrom([]rune("ab")), 0, 2, -1)
@@ -95,7 +97,8 @@ func TestCoverMatchesTwin(t *testing.T) {
 // nobody gets a right by an error.
 func FuzzRules(f *testing.F) {
 	for _, seed := range []string{"on nopass ~* &* +@all", "+client|id -@all (~x %R~y +get) >p", "(+get ~x",
-		"~a* ~b", "%RW~\\", "+select|0 -select", "reset", "#plain$x !plain$x", "( )", "(", ")", "+|", "-|x", "&(", "+@"} {
+		"~a* ~b", "%RW~\\", "+select|0 -select", "reset", "#plain$x !plain$x", "( )", "(", ")", "+|", "-|x",
+		"&(", "+@"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {

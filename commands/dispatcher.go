@@ -27,6 +27,7 @@ package commands
 // that mind use another connection.
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -66,6 +67,9 @@ type Config struct {
 	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
 	ScriptBytes    int64         // what it may allocate; 0: 128 MiB
 
+	DefaultPassword string       // sealed; of the default user until somebody changes a user
+	Audit           *slog.Logger // nil: Logger
+
 	WatchBufferBytes int64 // of events queued for one connection before it is fed from history; 0: 1 MiB
 }
 
@@ -78,6 +82,7 @@ type Dispatcher struct {
 	table   *Table
 	stats   *statistics
 	scripts *scripts
+	users   users
 	started time.Time
 
 	slow     slowLog
@@ -87,6 +92,7 @@ type Dispatcher struct {
 
 	stop    chan struct{}
 	done    chan struct{}
+	guarded chan struct{} // closed when the guard has ended
 	closing sync.Once
 
 	beforeCommit func() // for tests: a script has run, and its writes are about to be submitted
@@ -115,8 +121,10 @@ func New(cfg Config) *Dispatcher {
 	d := &Dispatcher{
 		cfg: cfg, engine: cfg.Engine, log: cfg.Logger, table: NewTable(), started: cfg.Clock(),
 		scripts: newScripts(),
-		stop:    make(chan struct{}), done: make(chan struct{}),
+		stop:    make(chan struct{}), done: make(chan struct{}), guarded: make(chan struct{}),
 	}
+	d.users.secrets = newPasswords()
+	d.users.log = newAudit(cmp.Or(cfg.Audit, cfg.Logger))
 	if d.cfg.WatchBufferBytes == 0 {
 		d.cfg.WatchBufferBytes = 1 << 20
 	}
@@ -128,18 +136,20 @@ func New(cfg Config) *Dispatcher {
 	d.slow.threshold.Store(slowLogThreshold)
 	d.slow.room.Store(slowLogRoom)
 	go d.sample()
+	go d.guardUsers()
 	return d
 }
 
 // Attach tells the dispatcher which server it serves, for the counts in INFO.
 func (d *Dispatcher) Attach(c Connections) { d.connections.Store(&c) }
 
-// Close stops the dispatcher's goroutine and waits for it. Call it after the server has been closed.
+// Close stops the dispatcher's goroutines and waits for them. Call it after the server has been closed.
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.closing.Do(func() { close(d.stop) })
 	d.pause.end()
 	select {
 	case <-d.done:
+		<-d.guarded // it looks at connections and waits for nobody
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -226,6 +236,10 @@ func (d *Dispatcher) write(conn *resp.Conn, s *session) bool {
 		s.run.decide(c, false, err)
 		return true
 	}
+	if err := c.permitPlanned(); err != nil {
+		s.run.decide(c, false, err)
+		return true
+	}
 	if c.unsent {
 		return d.finish(conn, s) && d.replyNow(conn, s, c, render(&mvcc.Result{Succeeded: true}))
 	}
@@ -291,6 +305,10 @@ func (d *Dispatcher) left(conn *resp.Conn, s *session) bool {
 func (d *Dispatcher) reply(
 	conn *resp.Conn, s *session, row *Command, args [][]byte, v resp.Value, took time.Duration,
 ) {
+	if s.who.changed {
+		s.who.changed = false
+		conn.Authenticated(s.who.account != nil)
+	}
 	if s.proto != conn.Proto() {
 		conn.SetProto(s.proto)
 	}
@@ -362,6 +380,7 @@ func (d *Dispatcher) finishReads(conn *resp.Conn, s *session) bool {
 		s.run.refuse(readFate(err))
 		return true
 	}
+	s.permitAgain(d)
 	s.trackAll(conn)
 	s.view.begin(d.engine.Store(), round.Point().Now, true)
 	for range expireRounds {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -317,13 +318,14 @@ func commandGetKeysAndFlags(c *call, _ *session) (resp.Value, error) {
 	if err != nil {
 		return resp.Value{}, err
 	}
-	access := row.Keys.Access
+	access, later := row.Keys.Access, row.Keys.Later
 	if row.accessOf != nil {
 		access = row.accessOf(c.args[2:])
 	}
 	out := make([]resp.Value, len(keys))
 	for i, at := range keys {
 		out[i] = resp.Array(resp.BulkBytes(c.args[2+at]), statusSet(strings.Fields(access)))
+		access = cmp.Or(later, access)
 	}
 	return resp.ArrayOf(out), nil
 }

@@ -96,6 +96,7 @@ func (s *session) drop(d *Dispatcher, kind int, names []string) {
 func (s *session) settle(d *Dispatcher, subs []*pubsub.Subscription) {
 	if len(subs) > 0 {
 		d.engine.Hub().Drop(subs...)
+		s.unstake(subs)
 		s.settled = true
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/redkeep/redkeep/acl"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -81,8 +82,10 @@ var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", 
 type Keys struct {
 	First, Last, Step int
 	CountAt           int
-	Access            string // words of Redis's key specifications: RO RW OW RM access update insert delete
-	Notes             string
+	// Of the first key, and of all without Later: words of Redis's key specifications.
+	Access string // RO RW OW RM access update insert delete
+	Later  string // the same of the keys behind the first, if it differs
+	Notes  string
 }
 
 func (k Keys) none() bool { return k.First == 0 && k.CountAt == 0 }
@@ -129,7 +132,13 @@ type Command struct {
 	hidden bool                      // the arguments hold secrets: neither slow log nor MONITOR shows them
 	keysAt func(args [][]byte) []int // positions of the keys when Keys cannot say them
 
+	// What the command touches beside Keys: ranges, channels, keys that its words do not name (reach.go).
+	also func(c *call, q *acl.Query) error
+
 	subscribed bool // may be sent by a RESP2 connection that has subscriptions
+
+	id                  acl.CommandID
+	access, laterAccess acl.Access // what Keys says
 
 	subs  map[string]*Command
 	stats *rowStats
@@ -140,6 +149,8 @@ type Table struct {
 	rows   []*Command // top level, sorted by name
 	all    []*Command // with sub-commands, each after its container
 	byName map[string]*Command
+
+	catalog *acl.Catalog // the same, as rules name it
 }
 
 // families is where a family joins the table. Nothing else registers commands.
@@ -148,7 +159,7 @@ func families() [][]Command {
 		connectionRows, clientRows, introspectionRows, infoRows, configRows, statisticsRows,
 		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, scriptRows, clusterRows,
 		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
-		pubsubRows, watchRows, leaseRows, lockRows, electionRows,
+		pubsubRows, watchRows, leaseRows, lockRows, electionRows, aclRows,
 	}
 }
 
@@ -168,8 +179,33 @@ func NewTable() *Table {
 			t.all = append(t.all, &row.Subs[i])
 		}
 	}
+	t.number()
 	return t
 }
+
+// number gives every row its number in the catalog of access rules.
+func (t *Table) number() {
+	entries := make([]acl.Entry, len(t.all))
+	parent := acl.NoParent
+	for i, row := range t.all {
+		row.id = acl.CommandID(i)
+		entries[i] = acl.Entry{Name: row.Name, Parent: acl.NoParent,
+			Categories: names(row.Categories, categoryNames[:])}
+		if strings.Contains(row.Name, "|") {
+			entries[i].Parent = parent
+		} else {
+			parent = row.id
+		}
+	}
+	t.catalog = acl.NewCatalog(entries, ruleCategories())
+}
+
+// foreignCategories are those of Redis that no command here has; rules may name them.
+var foreignCategories = []string{"set", "sortedset", "list", "hash", "hyperloglog", "geo", "stream",
+	"blocking"}
+
+// ruleCategories are the names of all categories.
+func ruleCategories() []string { return append(slices.Clone(categoryNames[:]), foreignCategories...) }
 
 func (t *Table) add(row *Command) {
 	row.complete()
@@ -193,6 +229,10 @@ func (t *Table) add(row *Command) {
 // complete fills in what follows from other columns.
 func (row *Command) complete() {
 	row.stats = &rowStats{}
+	row.access = accessFrom(row.Keys.Access)
+	if row.laterAccess = row.access; row.Keys.Later != "" {
+		row.laterAccess = accessFrom(row.Keys.Later)
+	}
 	switch {
 	case row.plain, row.Flags&FlagPubSub != 0: // a message goes through the log, but is no write to clients
 	case row.Kind == KindWrite:

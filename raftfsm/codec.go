@@ -27,7 +27,8 @@ import (
 //	Expire      = uvarint n, (bytes key, uvarint mod_revision) × n
 //	Compact     = uvarint revision
 //	Publish     = u8 kind (0 channel, 1 sharded channel), bytes channel, bytes payload
-//	User        = uvarint version it is made from, uvarint n, (u8 2, bytes name | u8 1, bytes name, bytes rules) × n
+//	User        = uvarint version it is made from, uvarint n, (u8 2, bytes name | u8 1, bytes name, bytes
+//	rules) × n
 //	Member      = u64 id, bytes name, bytes client address
 //	LeaderStart = u64 member id
 //	the requests about leases: leasecodec.go

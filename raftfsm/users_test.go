@@ -47,7 +47,8 @@ func TestUsersAreChangedFromWhatWasSeen(t *testing.T) {
 		return l.users.Load()
 	}
 	before := change(0, setUser("b", "on"), setUser("a", "off"))
-	if diff := cmp.Diff(&UserTable{Version: 1, Users: []UserRecord{{"a", "off"}, {"b", "on"}}}, before); diff != "" {
+	if diff := cmp.Diff(&UserTable{Version: 1, Users: []UserRecord{{"a", "off"}, {"b", "on"}}},
+		before); diff != "" {
 		t.Fatal(diff)
 	}
 	if after := change(0, setUser("c", "on")); after != before {
