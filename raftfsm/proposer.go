@@ -109,7 +109,7 @@ func (p *proposer) enqueue(s *Submission) error {
 	if p.mu.closed {
 		return ErrClosed
 	}
-	if p.mu.bytes > 0 && p.mu.bytes+size > p.limits.queueBytes {
+	if p.mu.bytes > 0 && p.mu.bytes+size > p.limits.room(s) {
 		p.stats.Busy.Add(1)
 		return ErrBusy
 	}

@@ -47,10 +47,12 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		switch {
-		case err == nil && l.server.admit():
-			return guard{l.prepare(conn)}, nil
 		case err == nil:
-			l.reject(conn)
+			refusal := l.server.admit(conn.RemoteAddr())
+			if refusal == "" {
+				return guard{l.prepare(conn)}, nil
+			}
+			l.reject(conn, refusal)
 			pause = acceptPauseMin
 		case l.server.stopped():
 			return nil, net.ErrClosed
@@ -65,10 +67,10 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // reject tells the client why, if it can be told without waiting. A TLS client is only cut, as by Redis.
-func (l *listener) reject(conn net.Conn) {
+func (l *listener) reject(conn net.Conn, refusal string) {
 	if l.server.cfg.TLS == nil {
 		_ = conn.SetWriteDeadline(time.Now().Add(rejectWithin))
-		_, _ = io.WriteString(conn, "-ERR max number of clients reached\r\n")
+		_, _ = io.WriteString(conn, "-"+refusal+"\r\n")
 	}
 	_ = conn.Close()
 }
