@@ -155,5 +155,9 @@ func (a *slogAudit) refused(s *session, e *aclEntry) {
 
 // did notes a command that changed the cluster, its users or its members. The words must hold no secret.
 func (a *slogAudit) did(s *session, what string, words []string) {
+	if s.conn == nil {
+		a.log.Info(what, "user", "", "words", words, "client", "the node itself")
+		return
+	}
 	a.log.Info(what, "user", s.userName(), "words", words, "client", s.conn.RemoteAddr(), "id", s.id)
 }

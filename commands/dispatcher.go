@@ -70,6 +70,11 @@ type Config struct {
 	DefaultPassword string       // sealed; of the default user until somebody changes a user
 	Audit           *slog.Logger // nil: Logger
 
+	// CertificateName is the user named by a connection's verified certificate; nil, or "": none.
+	CertificateName func(conn *resp.Conn) string
+
+	PushLimits resp.OutputLimits // of a client with subscriptions; zero: resp.PubSubLimits
+
 	WatchBufferBytes int64 // of events queued for one connection before it is fed from history; 0: 1 MiB
 }
 

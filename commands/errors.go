@@ -411,6 +411,14 @@ const (
 		"+acl|setuser")
 )
 
+// errProtected is Redis's first word and meaning; what to do is different here.
+const errProtected = clientError("DENIED Redkeep is running in protected mode because protected mode is " +
+	"enabled and no password is set for the default user. In this mode connections are only accepted from the " +
+	"loopback interface. If you want to connect from external computers, you may adopt one of the following " +
+	"solutions: 1) Make an administrator and turn the default user off, from the loopback interface: 'redkeep " +
+	"user add admin --admin --close-default'. 2) Start the nodes with --default-password-file. 3) Turn " +
+	"protected mode off with --protected-mode no, if nobody else can reach this port.")
+
 func errTooManyLogins(wait time.Duration) error {
 	return clientError(fmt.Sprintf("BUSY too many failed logins from this address; the password was not looked "+
 		"at, try again in %d seconds", int(wait.Seconds())+1))

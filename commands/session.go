@@ -93,6 +93,12 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 	s.queued.Store(-1)
 	s.view.leases.table = d.engine.Leases()
 	conn.Session = s
+	if named := d.cfg.CertificateName; named != nil {
+		s.begin(d)
+		d.certificateUser(s, named(conn))
+		s.who.changed = false
+		conn.Authenticated(s.who.account != nil)
+	}
 	d.mu.Lock()
 	d.mu.sessions[s.id] = s
 	d.mu.Unlock()

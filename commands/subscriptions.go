@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 
@@ -41,18 +42,20 @@ const (
 type sink struct {
 	conn  *resp.Conn
 	limit int
+	most  resp.OutputLimits
 }
 
 func (k *sink) Proto() int                   { return k.conn.Proto() }
 func (k *sink) Offer(head, body []byte) bool { return k.conn.Offer(head, body, k.limit) }
-func (k *sink) Post(frame []byte)            { k.conn.Post(frame, resp.PubSubLimits) }
+func (k *sink) Post(frame []byte)            { k.conn.Post(frame, k.most) }
 
 // open returns the connection's sink, making it first.
 func (s *session) open(d *Dispatcher) *sink {
 	if k := s.sink.Load(); k != nil {
 		return k
 	}
-	k := &sink{conn: s.conn, limit: int(d.cfg.WatchBufferBytes)}
+	k := &sink{conn: s.conn, limit: int(d.cfg.WatchBufferBytes),
+		most: cmp.Or(d.cfg.PushLimits, resp.PubSubLimits)}
 	hub := d.engine.Hub()
 	s.conn.EnablePushes(func() { hub.Room(k) })
 	s.sink.Store(k)

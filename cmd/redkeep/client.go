@@ -26,6 +26,8 @@ type client struct {
 	timeout   time.Duration
 	format    string
 	hex       bool
+
+	user, password, passwordFile string // user "": default
 }
 
 const (
@@ -43,6 +45,8 @@ func (c *client) addFlags(root *cobra.Command) {
 	f.StringSliceVar(&c.endpoints, "endpoints", []string{"127.0.0.1:6379"}, "nodes to ask, tried in this order")
 	f.StringVarP(&c.format, "write-out", "w", formatSimple, "output: simple, json, table or fields")
 	f.DurationVar(&c.timeout, "command-timeout", 5*time.Second, "time limit of one command")
+	f.StringVar(&c.user, "user", "", "name of the user; the password is in REDKEEP_PASSWORD or --password-file")
+	f.StringVar(&c.passwordFile, "password-file", "", "file whose first line is the password of --user")
 	f.BoolVar(&c.hex, "hex", false, "print keys and values as \\x… bytes")
 }
 
@@ -59,6 +63,9 @@ func (c *client) prepare(cmd *cobra.Command, environ []string) error {
 			failed = badArgsf("%s: %w", variableName(f.Name), err)
 		}
 	})
+	if failed == nil {
+		failed = c.credentials(environ)
+	}
 	if failed != nil {
 		return failed
 	}
@@ -141,6 +148,8 @@ func (c *client) connectFor(endpoint string, limit time.Duration) *redis.Client 
 	return redis.NewClient(&redis.Options{
 		Addr:                     endpoint,
 		Protocol:                 2,
+		Username:                 c.user,
+		Password:                 c.password,
 		PoolSize:                 1,
 		MaxRetries:               -1, // a repeated write is a second write
 		DialTimeout:              min(dialTimeout, c.timeout),

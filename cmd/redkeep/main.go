@@ -111,7 +111,7 @@ func newRoot(io streams, environ []string) *cobra.Command {
 	addVerbs(root, "node", newServer(io, environ))
 	addVerbs(root, "keys", newPut(c), newGet(c), newDel(c), newTxn(c), newWatch(c), newHistory(c), newCompact(c))
 	addVerbs(root, "locks", newLease(c), newLock(c), newElect(c))
-	addVerbs(root, "cluster", newEndpoint(c), newMember(c))
+	addVerbs(root, "cluster", newEndpoint(c), newMember(c), newUser(c))
 	addVerbs(root, "tools", newBench(c), newVersion(c), newDocs(c))
 	root.SetHelpCommandGroupID("tools")
 	root.SetCompletionCommandGroupID("tools")

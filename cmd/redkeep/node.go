@@ -41,12 +41,15 @@ type node struct {
 	raft                 *cluster.Node
 	http                 *http.Server
 
-	serving sync.WaitGroup // one per listener
+	serving sync.WaitGroup // one per listener, and those that make users
+	leaving chan struct{}  // closed by close
+	audit   *os.File       // nil without --audit-file
 }
 
 // startNode returns a node that accepts connections, or an error after it has undone what it had begun.
 func startNode(s settings, log *slog.Logger) (*node, error) {
-	n := &node{settings: s, log: log, meter: newMeter(), fatal: make(chan error, 1), asked: make(chan struct{})}
+	n := &node{settings: s, log: log, meter: newMeter(), fatal: make(chan error, 1), asked: make(chan struct{}),
+		leaving: make(chan struct{})}
 	for _, step := range []func() error{n.listen, n.openEngine, n.serveClients, n.serveHTTP} {
 		if err := step(); err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
@@ -139,8 +142,19 @@ func (n *node) serveClients() error {
 	s := &n.settings
 	_, port, _ := net.SplitHostPort(n.clientPort.Addr().String())
 	number, _ := strconv.Atoi(port)
+	secrets, err := s.readSecrets()
+	if err != nil {
+		return err
+	}
+	audit, file, err := s.openAudit(n.log)
+	if err != nil {
+		return err
+	}
+	n.audit = file
 	n.dispatcher = commands.New(commands.Config{
-		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
+		DefaultPassword: secrets.first, Audit: audit, CertificateName: s.certificateName(),
+		PushLimits: s.pushLimits,
+		Engine:     n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
 		MaxTxnOps: int(s.maxTxnOps), LockTTL: s.lockTTL, ConfigFile: s.configFile,
 		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
@@ -152,9 +166,11 @@ func (n *node) serveClients() error {
 	n.engine.Hub().Tracker().SetLimit(int(s.trackingKeys))
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),
+		MaxClientsPerAddr: int(s.clientsPerAddr), Admit: n.admit, AuthRequired: n.dispatcher.PasswordNeeded,
 		Logger: n.log,
 	})
 	n.dispatcher.Attach(n.server)
+	n.makeUsers(secrets)
 	n.log.Info("listening for clients", "addr", n.clientPort.Addr().String())
 	n.serving.Go(func() {
 		if err := n.server.Serve(n.clientPort); err != nil {
@@ -218,6 +234,7 @@ func (n *node) stop(ctx context.Context) error {
 // close ends the parts that exist, in the order of the requests, and waits for all goroutines.
 func (n *node) close(ctx context.Context) error {
 	var failed []error
+	close(n.leaving)
 	if n.server != nil {
 		n.dispatcher.Interrupt()
 		if err := n.server.Close(ctx); err != nil {
@@ -238,6 +255,9 @@ func (n *node) close(ctx context.Context) error {
 		n.engine.Release()
 	}
 	n.serving.Wait()
+	if n.audit != nil {
+		failed = append(failed, n.audit.Close())
+	}
 	return errors.Join(failed...)
 }
 
