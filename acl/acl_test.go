@@ -97,7 +97,7 @@ func TestBadRules(t *testing.T) {
 	}
 	var open *OpenSelectorError
 	err := NewUser(catalog(), "u").Apply(catalog(), plainSecrets{}, []string{"on", "(+get", "~x"})
-	if !errors.As(err, &open) || open.Op != "(+get ~x" {
+	if !errors.As(err, &open) || open.Op != "(+get" {
 		t.Error(err)
 	}
 }

@@ -53,17 +53,17 @@ func (s *selector) check(q *Query) (Denial, int) {
 	if !q.Free && !s.commands.has(q.Command) && !s.allowsFirst(q) {
 		return NoCommand, 0
 	}
-	if !s.allKeys {
-		for i := range q.Keys {
-			if !s.reaches(&q.Keys[i]) {
-				return NoKey, i
-			}
-		}
-	}
 	if !s.allChannels {
 		for i := range q.Channels {
 			if !s.hears(&q.Channels[i]) {
 				return NoChannel, i
+			}
+		}
+	}
+	if !s.allKeys {
+		for i := range q.Keys {
+			if !s.reaches(&q.Keys[i]) {
+				return NoKey, i
 			}
 		}
 	}

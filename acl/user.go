@@ -82,7 +82,7 @@ func joinSelectors(words []string) (ops []string, err error) {
 		}
 		end := slices.IndexFunc(words[i:], func(w string) bool { return strings.HasSuffix(w, ")") })
 		if end < 0 {
-			return nil, &OpenSelectorError{Op: strings.Join(words[i:], " ")}
+			return nil, &OpenSelectorError{Op: op}
 		}
 		ops = append(ops, strings.Join(words[i:i+end+1], " "))
 		i += end

@@ -271,7 +271,7 @@ func aclCat(c *call, _ *session) (resp.Value, error) {
 		}
 		return bulks(names), nil
 	default:
-		return resp.Value{}, errSubArity(c)
+		return resp.Value{}, errSubWords(c)
 	}
 }
 
@@ -283,7 +283,7 @@ const (
 func aclGenPass(c *call, _ *session) (resp.Value, error) {
 	bits := int64(genPassBits)
 	if len(c.args) > 3 {
-		return resp.Value{}, errSubArity(c)
+		return resp.Value{}, errSubWords(c)
 	}
 	if len(c.args) == 3 {
 		var err error

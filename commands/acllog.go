@@ -84,9 +84,9 @@ func (d *Dispatcher) noteRefusal(s *session, what *denial, context string) {
 		user: s.userName()})
 }
 
-func (d *Dispatcher) noteFailedLogin(s *session, name string) {
+func (d *Dispatcher) noteFailedLogin(s *session, command, name string) {
 	d.users.denials[acl.Allowed].Add(1)
-	d.note(s, &aclEntry{reason: denialWords[0], context: "toplevel", object: "AUTH", user: name})
+	d.note(s, &aclEntry{reason: denialWords[0], context: "toplevel", object: strings.ToUpper(command), user: name})
 }
 
 func (d *Dispatcher) note(s *session, e *aclEntry) {
@@ -105,7 +105,7 @@ func (d *Dispatcher) note(s *session, e *aclEntry) {
 func aclLogCommand(c *call, _ *session) (resp.Value, error) {
 	n := int64(10)
 	if len(c.args) > 3 {
-		return resp.Value{}, errSubArity(c)
+		return resp.Value{}, errSubWords(c)
 	}
 	if len(c.args) == 3 {
 		if is(c.args[2], "RESET") {

@@ -424,6 +424,13 @@ func errTooManyLogins(wait time.Duration) error {
 		"at, try again in %d seconds", int(wait.Seconds())+1))
 }
 
+// errSubWords is for a sub-command with words too many or of the wrong kind.
+func errSubWords(c *call) error {
+	container, _, _ := strings.Cut(c.row.Name, "|")
+	return clientError(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
+		cut(c.args[1], quotedBytes), strings.ToUpper(container)))
+}
+
 func errNoCategory(name []byte) error {
 	return clientError("ERR Unknown category '" + cut(name, quotedBytes) + "'")
 }

@@ -12,7 +12,7 @@ import (
 // Logging in: AUTH and HELLO AUTH.
 
 // login makes the connection a user's. there is false iff the client vanished.
-func (d *Dispatcher) login(s *session, name, password string, wait waiting) (err error, there bool) {
+func (d *Dispatcher) login(c *call, s *session, name, password string, wait waiting) (err error, there bool) {
 	dir := d.directory()
 	u := dir.accounts[name]
 	if u != nil && u.On && u.NoPass {
@@ -36,7 +36,7 @@ func (d *Dispatcher) login(s *session, name, password string, wait waiting) (err
 		return nil, false
 	case !ok:
 		d.users.strikes.add(from, time.Now())
-		d.noteFailedLogin(s, name)
+		d.noteFailedLogin(s, c.row.Name, name)
 		return errWrongPass, true
 	default:
 		return d.loggedIn(s, dir, u), true
@@ -62,7 +62,7 @@ func auth(c *call, s *session, wait waiting) (resp.Value, error) {
 	default:
 		return resp.Value{}, errSyntax
 	}
-	err, _ := c.d.login(s, name, string(c.args[len(c.args)-1]), wait)
+	err, _ := c.d.login(c, s, name, string(c.args[len(c.args)-1]), wait)
 	return resp.OK(), err
 }
 
@@ -161,7 +161,7 @@ func hello(c *call, s *session, wait waiting) (resp.Value, error) {
 		return resp.Value{}, err
 	}
 	if o.user != nil {
-		if err, _ := c.d.login(s, string(o.user), string(o.password), wait); err != nil {
+		if err, _ := c.d.login(c, s, string(o.user), string(o.password), wait); err != nil {
 			return resp.Value{}, err
 		}
 	}

@@ -126,6 +126,9 @@ func (c *client) askOne(ctx context.Context, endpoint string, args ...any) (repl
 	if reply, err = answer.Result(); errors.Is(err, redis.Nil) {
 		err = nil
 	}
+	if err == nil && reply == nil && failed != nil && !errors.Is(failed, redis.Nil) {
+		err = failed // nothing was sent: go-redis notes a refused login nowhere else
+	}
 	if err != nil {
 		return nil, h, describe(endpoint, err, failed)
 	}
