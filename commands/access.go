@@ -191,7 +191,8 @@ func (s *session) refresh(d *Dispatcher) {
 
 // accessFrom reads what COMMAND says of the use of keys.
 func accessFrom(words string) (a acl.Access) {
-	for _, word := range strings.Fields(words) {
+	for word := ""; words != ""; {
+		word, words, _ = strings.Cut(words, " ")
 		switch word {
 		case "access":
 			a |= acl.Read

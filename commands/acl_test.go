@@ -12,7 +12,7 @@ import (
 func TestACLScript(t *testing.T) { runScript(t, "acl") }
 
 // walker is a connection without a server, whose user a test makes of rules.
-func (d *Dispatcher) walker(t *testing.T, rules string) *session {
+func (d *Dispatcher) walker(t testing.TB, rules string) *session {
 	t.Helper()
 	u := acl.NewUser(d.table.catalog, "walker")
 	if err := u.Apply(d.table.catalog, d.users.secrets, strings.Fields(rules)); err != nil {

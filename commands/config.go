@@ -23,7 +23,7 @@ var configRows = []Command{
 				Complexity: "O(N) when N is the number of configuration parameters provided",
 				Summary:    "Sets parameters of this node until it stops; most cannot be changed.",
 				Args:       args(argBlock("data", argString("parameter"), argString("value")).many()),
-				session:    configSet},
+				session:    configSet, hidden: true},
 			{Name: "resetstat", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
 				Complexity: "O(1)", Summary: "Resets the server's statistics.", session: configResetStat},
 			{Name: "rewrite", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.0",
