@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/resp"
 )
 
 // readSettings reads settings as `redkeep server args…` would.
@@ -48,6 +49,8 @@ func TestSettingsDefaults(t *testing.T) {
 		maxRequestBytes: 8 << 20, quotaBytes: 2 << 30, historyBytes: 256 << 20, snapshotBytes: 64 << 20,
 		diskReserveBytes: 128 << 20, maxClients: 10000, maxTxnOps: 128, watchBufferBytes: 1 << 20,
 		trackingKeys: 1_000_000, lockTTL: time.Minute,
+		protected: true, certificateUser: "off",
+		pushLimits: resp.OutputLimits{Hard: 32 << 20, Soft: 8 << 20, For: time.Minute},
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Error(diff)
@@ -84,7 +87,9 @@ func TestSettingsEverywhere(t *testing.T) {
 		"history-bytes": "2MiB", "history-age": "2h", "disk-reserve-bytes": "0", "log-store": "boltdb",
 		"heartbeat-interval": "20ms", "election-timeout": "3s", "snapshot-bytes": "1TiB", "log-level": "warn",
 		"log-format": "json", "watch-buffer-bytes": "64KiB", "tracking-table-max-keys": "9",
-		"notify-keyspace-events": "KEA",
+		"notify-keyspace-events": "KEA", "protected-mode": "no", "default-password-file": "/p",
+		"reset-admin-file": "/r", "tls-auth-clients-user": "CN", "max-clients-per-addr": "5",
+		"client-output-buffer-limit": "pubsub 2MiB 1MiB 30", "audit-file": "/a",
 	}
 	var file strings.Builder
 	var environ, args []string

@@ -157,10 +157,14 @@ func setOutputLimits(s *settings, v string) error {
 
 func setYesNo(field func(*settings) *bool) func(*settings, string) error {
 	return func(s *settings, v string) error {
-		if v != "yes" && v != "no" {
+		switch v {
+		case "yes", "true": // YAML's word for it
+			*field(s) = true
+		case "no", "false":
+			*field(s) = false
+		default:
 			return errors.New("must be yes or no")
 		}
-		*field(s) = v == "yes"
 		return nil
 	}
 }
