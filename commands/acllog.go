@@ -86,7 +86,8 @@ func (d *Dispatcher) noteRefusal(s *session, what *denial, context string) {
 
 func (d *Dispatcher) noteFailedLogin(s *session, command, name string) {
 	d.users.denials[acl.Allowed].Add(1)
-	d.note(s, &aclEntry{reason: denialWords[0], context: "toplevel", object: strings.ToUpper(command), user: name})
+	d.note(s, &aclEntry{reason: denialWords[0], context: "toplevel", object: strings.ToUpper(command),
+		user: name})
 }
 
 func (d *Dispatcher) note(s *session, e *aclEntry) {

@@ -40,7 +40,8 @@ func TestHelpIsComplete(t *testing.T) {
 func TestServerHelpNamesEveryOption(t *testing.T) {
 	stdout, _, _ := do(nil, "", "server", "--help")
 	for _, o := range options {
-		if !slices.Contains([]string{groupNode, groupLimits, groupUsers, groupRaft, groupLog}, o.group) || o.help == "" {
+		if !slices.Contains([]string{groupNode, groupLimits, groupUsers, groupRaft, groupLog}, o.group) ||
+			o.help == "" {
 			t.Errorf("%s: group %q, help %q", o.name, o.group, o.help)
 		}
 		if !strings.Contains(stdout, "--"+o.name+" ") {

@@ -43,7 +43,8 @@ func TestUserVerbs(t *testing.T) {
 		{"", "", "", []string{"put", "k", "v"}, 1, "NOAUTH"},
 		{"admin", "wrong", "", []string{"put", "k", "v"}, 1, "WRONGPASS"},
 		{"admin", secret, "", []string{"put", "k", "v"}, 0, "OK"},
-		{"admin", secret, other + "\n", []string{"user", "add", "app", "--rule", "~app:*", "--rule", "+@all", "--rule",
+		{"admin", secret, other + "\n", []string{"user", "add", "app", "--rule", "~app:*", "--rule", "+@all",
+			"--rule",
 			"-@admin", "--rule", "-@dangerous"}, 0, "User app created"},
 		{"app", other, "", []string{"put", "app:1", "v"}, 0, "OK"},
 		{"app", other, "", []string{"get", "k"}, 1, "NOPERM"},
@@ -77,7 +78,8 @@ func TestUserVerbs(t *testing.T) {
 	_ = p.Process.Signal(syscall.SIGQUIT) // a crash: every goroutine with its arguments
 	<-p.exited
 	lines, err := os.ReadFile(audit)
-	if err != nil || !bytes.Contains(lines, []byte(`"msg":"login"`)) || !bytes.Contains(lines, []byte(`"refused"`)) {
+	if err != nil || !bytes.Contains(lines, []byte(`"msg":"login"`)) || !bytes.Contains(lines, []byte(
+		`"refused"`)) {
 		t.Errorf("the audit log is %s, %v", lines, err)
 	}
 	for name, text := range map[string]string{"stderr": p.stderr.String(), "stdout": p.stdout.String(),
@@ -123,18 +125,21 @@ func TestSecretFilesAreLookedAt(t *testing.T) {
 	if err := os.Chmod(open, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{open: "chmod 600", secretFile(t, ""): "empty", "/nonexistent": "no such file"} {
+	for path, want := range map[string]string{open: "chmod 600", secretFile(t, ""): "empty",
+		"/nonexistent": "no such file"} {
 		if _, err := readSecret("password-file", path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
 	}
 }
 
-// Protected mode: while no password is set, a client that comes by another address than the loopback's is told
+// Protected mode: while no password is set, a client that comes by another address than the loopback's is
+// told
 // why it is refused.
 func TestProtectedMode(t *testing.T) {
 	own := ownAddress(t)
-	for mode, want := range map[string]string{"yes": "-DENIED Redkeep is running in protected mode", "no": "+PONG"} {
+	for mode, want := range map[string]string{"yes": "-DENIED Redkeep is running in protected mode",
+		"no": "+PONG"} {
 		p := startServer(t, "--client-addr", net.JoinHostPort(own, "0"), "--protected-mode", mode)
 		addr, _ := p.ready(t)
 		conn, err := net.Dial("tcp", addr)

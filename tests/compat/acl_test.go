@@ -4,7 +4,8 @@ import (
 	"strings"
 )
 
-// Users, rules, logins and refusals. Passwords are shown in another form here (argon2id), so replies that hold
+// Users, rules, logins and refusals. Passwords are shown in another form here (argon2id), so replies that
+// hold
 // one are compared by their shape; rules of commands are shown in the order they were given in, as by Redis
 // since 7.2, so those compared here have one.
 var aclFamilies = []family{
@@ -36,7 +37,8 @@ var aclFamilies = []family{
 			"(nope)", "()", "( )", "~", "&", "+GET", "+@ALL", "AllKeys"} {
 			p.Same("ACL", "SETUSER", "e", rule)
 		}
-		p.SameLine("ACL GETUSER e", "ACL DELUSER e", "ACL", "ACL NOPE", "ACL SETUSER", "ACL GETUSER", "ACL GETUSER a b",
+		p.SameLine("ACL GETUSER e", "ACL DELUSER e", "ACL", "ACL NOPE", "ACL SETUSER", "ACL GETUSER",
+			"ACL GETUSER a b",
 			"ACL CAT nope", "ACL CAT a b", "ACL LOG x", "ACL LOG a b", "ACL LOG RESET", "ACL LOG", "ACL LOG 5",
 			"ACL LOG -1", "ACL WHOAMI x", "ACL USERS x", "ACL LIST x", "ACL GENPASS x", "ACL GENPASS 0",
 			"ACL GENPASS 5000", "ACL GENPASS -1", "ACL GENPASS 1 2", "ACL SAVE x", "ACL LOAD x", "ACL HELP x",
@@ -51,7 +53,8 @@ var aclFamilies = []family{
 		calls := []string{"GET x", "GET b1", "GET r1", "SET r1 x", "SET w1 x", "GET w1", "SET w1 x GET", "SET w1 y",
 			"MGET b1 x", "MGET b1 r1", "MSET b1 1 x 2", "MSET b1 1 w2 2", "DEL x", "DEL b1 r1", "EXISTS x",
 			"EXISTS w1", "EXISTS b1 r1 w1", "STRLEN w1", "TYPE w1", "GETDEL r1", "GETDEL w1", "GETSET w1 x", "INCR w9",
-			"APPEND w9 x", "SETRANGE w9 0 x", "GETRANGE w9 0 1", "COPY r1 b9", "COPY r1 r9", "COPY w1 b9", "COPY b9 w8",
+			"APPEND w9 x", "SETRANGE w9 0 x", "GETRANGE w9 0 1", "COPY r1 b9", "COPY r1 r9", "COPY w1 b9",
+			"COPY b9 w8",
 			"RENAME r1 b8", "RENAME b9 b8", "RENAME b8 w7", "RENAME b8 x", "BITOP AND w5 r1 b1", "BITOP AND r5 b1",
 			"BITOP OR b5 w1", "LCS r1 b1", "LCS r1 w1", "TTL r1", "TTL w1", "EXPIRE w1 100", "EXPIRE r1 100",
 			"PERSIST w1", "OBJECT ENCODING w1", "DUMP w1", "SETNX w6 x", "WATCH x", "WATCH w1", "UNWATCH",
@@ -85,7 +88,8 @@ var aclFamilies = []family{
 			"PING", "GET x", "NOPE", "GET", "MULTI", "QUIET")
 		p.SameError("NOAUTH HELLO must be called", "HELLO")
 		p.SameError("NOAUTH HELLO must be called", "HELLO", "3")
-		p.SameLine("AUTH", "AUTH wrong", "AUTH root wrong", "AUTH first", "PING", "RESET", "AUTH root root", "ACL WHOAMI", "ACL SETUSER default nopass", "RESET",
+		p.SameLine("AUTH", "AUTH wrong", "AUTH root wrong", "AUTH first", "PING", "RESET",
+			"AUTH root root", "ACL WHOAMI", "ACL SETUSER default nopass", "RESET",
 			"ACL WHOAMI", "ACL DELUSER root", "PING")
 	}},
 }
