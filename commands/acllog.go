@@ -136,6 +136,15 @@ func aclLogCommand(c *call, _ *session) (resp.Value, error) {
 	return resp.ArrayOf(out), nil
 }
 
+// audit tells of a command that was done.
+func (d *Dispatcher) audit(s *session, row *Command, args [][]byte) {
+	words := make([]string, len(args)-1)
+	for i := range words {
+		words[i] = cut(args[i+1], quotedBytes)
+	}
+	d.users.log.did(s, row.Name, words)
+}
+
 // slogAudit writes the audit log: lines with audit=true.
 type slogAudit struct{ log *slog.Logger }
 

@@ -45,7 +45,7 @@ var clientRows = []Command{
 					argString("username").after("USER").opt(), argString("addr").after("ADDR").opt(),
 					argString("laddr").after("LADDR").opt(), argInteger("maxage").after("MAXAGE").opt(),
 					argOneOf("skipme", argToken("YES"), argToken("NO")).after("SKIPME").opt()).many())),
-				session: clientKill},
+				session: clientKill, audited: true},
 			{Name: "pause", Arity: -3, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.9.50", Complexity: "O(1)",
 				Summary: "Holds up the commands of all connections of this node for some time.",
 				Args: args(argInteger("timeout"), argOneOf("mode", argToken("WRITE"), argToken("ALL")).opt().

@@ -318,6 +318,9 @@ func (d *Dispatcher) reply(
 		conn.SetProto(s.proto)
 	}
 	d.stats.observe(row, v, took)
+	if row.audited && !v.IsErr() {
+		d.audit(s, row, args)
+	}
 	if d.noticeable(took) {
 		d.notice(s, row, args, took)
 	}

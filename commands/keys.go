@@ -42,11 +42,11 @@ var keyRows = []Command{
 	{Name: "flushall", Arity: -1, Kind: KindWrite, Group: "server", Categories: CatKeyspace | CatDangerous,
 		Since: "1.0.0", Complexity: "O(N) where N is the total number of keys.",
 		Summary: "Removes all keys, in one revision.", Args: args(flushModeArg), plan: flush,
-		also: useAll(acl.Write)},
+		also: useAll(acl.Write), audited: true},
 	{Name: "flushdb", Arity: -1, Kind: KindWrite, Group: "server", Categories: CatKeyspace | CatDangerous,
 		Since: "1.0.0", Complexity: "O(N) where N is the number of keys.",
 		Summary: "Removes all keys from the current database, which is the only one.",
-		Args:    args(flushModeArg), plan: flush, also: useAll(acl.Write)},
+		Args:    args(flushModeArg), plan: flush, also: useAll(acl.Write), audited: true},
 }
 
 var flushModeArg = argOneOf("flush-type", argToken("ASYNC").from("4.0.0"),

@@ -135,6 +135,7 @@ type Command struct {
 	// What the command touches beside Keys: ranges, channels, keys that its words do not name (reach.go).
 	also func(c *call, q *acl.Query) error
 
+	audited    bool // the audit log tells that it was done, with its words: they hold no value
 	subscribed bool // may be sent by a RESP2 connection that has subscriptions
 
 	id                  acl.CommandID
