@@ -17,9 +17,14 @@ var (
 	// ErrCompacted ends a watch whose next revision is no longer in the history. The response says which is the
 	// oldest that is; read the keys at a revision from there on, and watch from the next.
 	ErrCompacted = errors.New("client: the revision to watch from has been compacted")
+	// ErrPermission means that the user may not read what was to be watched, or not any more.
+	ErrPermission = errors.New("client: the user may not read these keys")
 	// ErrNoEndpoints means that Config names no node.
 	ErrNoEndpoints = errors.New("client: no endpoints")
 )
+
+// revokedReason is what a node says when it ends a watch because the right to it was taken away.
+const revokedReason = "permission denied"
 
 // Config says how to reach a cluster.
 type Config struct {
@@ -75,10 +80,11 @@ func (c *Client) connect(endpoint string) *redis.Client {
 }
 
 // revision asks a node for the revision of the cluster: linearizable, so it fails on a node that is cut off.
-func revision(ctx context.Context, conn *redis.Client, limit time.Duration) (Revision, error) {
+// It asks by way of a key that is watched, which the user may read.
+func revision(ctx context.Context, conn *redis.Client, key string, limit time.Duration) (Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	reply, err := conn.Do(ctx, "KV.RANGE", "", "COUNTONLY").Slice()
+	reply, err := conn.Do(ctx, "KV.RANGE", key, "COUNTONLY").Slice()
 	if err != nil {
 		return 0, err
 	}

@@ -170,7 +170,7 @@ func (w *watch) follow(ctx context.Context, endpoint string) error {
 	conn := w.client.connect(endpoint)
 	defer conn.Close()
 	if w.next == 0 {
-		now, err := revision(ctx, conn, w.client.cfg.Silence)
+		now, err := revision(ctx, conn, w.key, w.client.cfg.Silence)
 		if err != nil {
 			return judge(err)
 		}
@@ -230,6 +230,9 @@ func (w *watch) receive(ctx context.Context, sub *redis.PubSub) (*message, error
 func (w *watch) take(ctx context.Context, conn *redis.Client, gathered []Event, m *message) ([]Event, error) {
 	switch m.Type {
 	case "canceled":
+		if m.Reason == revokedReason {
+			return nil, fatal{ErrPermission}
+		}
 		return nil, fatal{compacted{m.Compact}}
 	case "progress":
 		return nil, w.tookProgress(ctx, conn, m.Revision)
@@ -257,7 +260,7 @@ func (w *watch) tookProgress(ctx context.Context, conn *redis.Client, rev Revisi
 		return nil
 	}
 	w.checked = time.Now()
-	_, err := revision(ctx, conn, w.client.cfg.Silence)
+	_, err := revision(ctx, conn, w.key, w.client.cfg.Silence)
 	return err
 }
 

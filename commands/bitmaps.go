@@ -32,7 +32,7 @@ var bitmapRows = []Command{
 			argBlock("end_index", argInteger("end"), bitUnitArg).opt()).opt()),
 		read: keyRead(bitPos).read, planRead: keyRead(bitPos).plan},
 	{Name: "bitop", Arity: -4, Kind: KindWrite, Flags: FlagDenyOOM, Group: "bitmap",
-		Keys:  Keys{First: 2, Last: -1, Step: 1, Access: "RW access update", Notes: "the sources are only read"},
+		Keys:  Keys{First: 2, Last: -1, Step: 1, Access: "OW update", Later: "RO access"},
 		Since: "2.6.0", Complexity: "O(N) where N is the sum of the lengths of the values.",
 		Summary: "Writes the bits of several values, combined, to a key.",
 		Args:    args(argString("operation"), argKey("destkey"), argKey("key").many()), plan: bitOp},

@@ -47,6 +47,8 @@ type queued struct {
 	row  *Command
 	args [][]byte
 	part int // of its branch; -1 if it is no part of the transaction
+
+	denied error // at EXEC the user may not run it any more
 }
 
 // wordOverhead is what a word takes on the wire beside its bytes.
@@ -164,19 +166,22 @@ func (b *block) plan(c *call, unchanged []mvcc.Compare) render {
 
 // planParts plans all commands and reports whether any of them asks the store.
 func (b *block) planParts(c *call) (asks bool) {
-	inner := &call{d: b.d, tx: c.tx}
+	inner := &call{d: b.d, tx: c.tx, s: c.s}
 	b.branches[0].grow(len(b.queued) - b.ifs)
 	for i := b.ifs; i < len(b.queued); i++ {
 		q := &b.queued[i]
 		q.part = -1
+		inner.begin(q.args)
+		inner.row = q.row
+		if q.denied = b.s.permitAtExec(inner); q.denied != nil {
+			continue
+		}
 		switch {
 		case b.divider > 0 && i == b.divider:
-		case q.row.session != nil:
+		case q.row.session != nil, q.row.block != nil:
 			c.apart = true
 		case q.row.isPart():
 			list := &b.branches[b.branchOf(i)]
-			inner.begin(q.args)
-			inner.row = q.row
 			list.add(inner)
 			q.part = len(list.parts) - 1
 			asks = true
@@ -249,9 +254,15 @@ func (b *block) answer(q *queued, taken int, r *mvcc.Result) (resp.Value, error)
 		}
 		return p.render(p.result(r, &b.room)), nil
 	}
-	c := &call{d: b.d, tx: &b.s.tx}
+	if q.denied != nil {
+		return resp.Value{}, q.denied
+	}
+	c := &call{d: b.d, tx: &b.s.tx, s: b.s}
 	c.begin(q.args)
 	c.row = q.row
+	if q.row.block != nil {
+		return q.row.block(c, b.s, b.s.conn.Wait)
+	}
 	if q.row.session != nil {
 		return q.row.session(c, b.s)
 	}

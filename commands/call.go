@@ -10,6 +10,7 @@ import (
 // call is one command being served. A connection reuses one, so nothing may keep it.
 type call struct {
 	d    *Dispatcher
+	s    *session     // whose rights count; nil in tests without a connection
 	tx   *transaction // of the connection
 	row  *Command
 	args [][]byte // the words as sent; args[0] is the name, valid until the pipeline has been served
@@ -30,6 +31,8 @@ type call struct {
 	apart       bool // the run ends with it: its render changes how what follows is served
 	unsent      bool // txn asks and does nothing: the reply needs no quorum
 	nesting     int  // KV.TXNs around it
+	dry         bool // only asked about: a refusal is not noted
+	scripted    bool // a script makes it
 	budget      int  // and what they leave it of --max-txn-ops
 }
 

@@ -45,7 +45,7 @@ var clientRows = []Command{
 					argString("username").after("USER").opt(), argString("addr").after("ADDR").opt(),
 					argString("laddr").after("LADDR").opt(), argInteger("maxage").after("MAXAGE").opt(),
 					argOneOf("skipme", argToken("YES"), argToken("NO")).after("SKIPME").opt()).many())),
-				session: clientKill},
+				session: clientKill, audited: true},
 			{Name: "pause", Arity: -3, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.9.50", Complexity: "O(1)",
 				Summary: "Holds up the commands of all connections of this node for some time.",
 				Args: args(argInteger("timeout"), argOneOf("mode", argToken("WRITE"), argToken("ALL")).opt().
@@ -168,12 +168,12 @@ func (d *Dispatcher) peers() []peer {
 // count are 0.
 func (p peer) line(now time.Time) string {
 	var l labels
-	flags, command := "N", "NULL"
+	flags, command, user := "N", "NULL", defaultUser
 	queued, watching := int64(-1), int64(0)
 	if s := p.session; s != nil {
 		l = s.labels()
 		queued, watching = s.queued.Load(), s.watching.Load()
-		flags = s.flags()
+		flags, user = s.flags(), s.userName()
 		if row := s.last.Load(); row != nil {
 			command = row.Name
 		}
@@ -189,12 +189,12 @@ func (p peer) line(now time.Time) string {
 	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d "+
 		"ssub=%d multi=%d watch=%d qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%d oll=%d omem=%d "+
-		"tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n",
+		"tot-mem=%d events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s\n",
 		p.conn.ID(), p.conn.RemoteAddr(), p.conn.LocalAddr(), l.name, int64(now.Sub(p.conn.Created()).Seconds()),
 		max(idle, 0), flags, subs[listChannels], subs[listPatterns], subs[listShards], queued, watching,
 		n.QueryBuffer, n.QueryFree, n.OutputBuffer, n.Pushes, n.PushBytes,
 		n.QueryBuffer+n.QueryFree+n.OutputBuffer+n.PushBytes,
-		command, redirect, p.conn.Proto(), l.libName, l.libVersion)
+		command, user, redirect, p.conn.Proto(), l.libName, l.libVersion)
 }
 
 func (s *session) flags() string {
@@ -358,10 +358,10 @@ func killFilter(c *call, option, value []byte) (wanted func(peer) bool, err erro
 	case is(option, "LADDR"):
 		return func(p peer) bool { return p.conn.LocalAddr() == text }, nil
 	case is(option, "USER"):
-		if text != "default" {
+		if c.d.directory().accounts[text] == nil {
 			return nil, errNoSuchUser(value)
 		}
-		return func(peer) bool { return true }, nil
+		return func(p peer) bool { return p.session != nil && p.session.userName() == text }, nil
 	case is(option, "MAXAGE"):
 		age, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -22,7 +23,7 @@ var configRows = []Command{
 				Complexity: "O(N) when N is the number of configuration parameters provided",
 				Summary:    "Sets parameters of this node until it stops; most cannot be changed.",
 				Args:       args(argBlock("data", argString("parameter"), argString("value")).many()),
-				session:    configSet},
+				session:    configSet, hidden: true},
 			{Name: "resetstat", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
 				Complexity: "O(1)", Summary: "Resets the server's statistics.", session: configResetStat},
 			{Name: "rewrite", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.0",
@@ -43,6 +44,13 @@ type parameter struct {
 	parse       func(value string) (set func(), err error) // for what is no number
 }
 
+// outputLimits are Redis's classes. A reply is made while it is written, so there is nothing to limit for
+// clients without subscriptions.
+func (d *Dispatcher) outputLimits() string {
+	most := cmp.Or(d.cfg.PushLimits, resp.PubSubLimits)
+	return fmt.Sprintf("normal 0 0 0 slave 0 0 0 pubsub %d %d %d", most.Hard, most.Soft, int(most.For.Seconds()))
+}
+
 // maxBulkBytes is Redis's default of proto-max-bulk-len, the most --max-request-bytes can be.
 const maxBulkBytes = 512 << 20
 
@@ -56,7 +64,7 @@ func (d *Dispatcher) parameters() []parameter {
 	return []parameter{
 		{name: "appendfsync", value: "always"},
 		{name: "appendonly", value: "yes"},
-		{name: "client-output-buffer-limit", value: "normal 0 0 0 slave 0 0 0 pubsub 33554432 8388608 60"},
+		{name: "client-output-buffer-limit", value: d.outputLimits()},
 		{name: "cluster-enabled", value: "no"},
 		{name: "databases", value: "1"},
 		{name: "dir", value: d.cfg.DataDir},

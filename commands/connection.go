@@ -26,10 +26,10 @@ var connectionRows = []Command{
 		Args: args(argBlock("arguments", argInteger("protover"),
 			argBlock("auth", argString("username"), argString("password")).after("AUTH").opt(),
 			argString("clientname").after("SETNAME").opt()).opt()),
-		session: hello, hidden: true},
+		block: hello, hidden: true},
 	{Name: "auth", Arity: -2, Flags: handshake, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Authenticates the connection.",
-		Args:    args(argString("username").opt().from("6.0.0"), argString("password")), session: auth,
+		Args:    args(argString("username").opt().from("6.0.0"), argString("password")), block: auth,
 		hidden: true},
 	{Name: "quit", Arity: -1, Flags: handshake, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Closes the connection.", session: quit, inMulti: servedInMulti, subscribed: true},
@@ -77,6 +77,7 @@ func reset(c *call, s *session) (resp.Value, error) {
 	s.endSubscriptions(c.d)
 	c.d.monitors.remove(s.id)
 	s.reset()
+	s.begin(c.d)
 	return resp.Simple("RESET"), nil
 }
 
@@ -117,99 +118,6 @@ func serverTime(c *call, _ *session) (resp.Value, error) {
 		resp.Bulk(strconv.FormatInt(now.Unix(), 10)),
 		resp.Bulk(strconv.Itoa(now.Nanosecond()/1000)),
 	), nil
-}
-
-func auth(c *call, _ *session) (resp.Value, error) {
-	switch len(c.args) {
-	case 2:
-		return resp.Value{}, errNoPassword
-	case 3:
-		return resp.OK(), checkUser(c.args[1])
-	default:
-		return resp.Value{}, errSyntax
-	}
-}
-
-// checkUser lets in the default user, who has no password and so takes any.
-func checkUser(name []byte) error {
-	if string(name) != "default" {
-		return errWrongPass
-	}
-	return nil
-}
-
-// helloOptions is a parsed HELLO; proto 0 keeps the protocol, name nil the name.
-type helloOptions struct {
-	proto int
-	name  []byte
-}
-
-func parseHello(c *call) (o helloOptions, err error) {
-	if len(c.args) < 2 {
-		return o, nil
-	}
-	proto, ok := parseInt(c.args[1])
-	switch {
-	case !ok:
-		return o, errProtoNotInt
-	case proto != 2 && proto != 3:
-		return o, errNoProto
-	}
-	o.proto = int(proto)
-	for w := c.options(2); w.more(); {
-		option := w.next()
-		switch {
-		case is(option, "AUTH") && w.at+2 <= len(w.args):
-			if err := checkUser(w.next()); err != nil {
-				return o, err
-			}
-			w.next()
-		case is(option, "SETNAME") && w.more():
-			if o.name = w.next(); !printable(o.name) {
-				return o, errClientName
-			}
-		default:
-			return o, errHelloOption(option)
-		}
-	}
-	return o, nil
-}
-
-func hello(c *call, s *session) (resp.Value, error) {
-	o, err := parseHello(c)
-	if err != nil {
-		return resp.Value{}, err
-	}
-	if o.name != nil {
-		name := string(o.name)
-		s.label(func(l *labels) { l.name = name })
-	}
-	if o.proto != 0 {
-		s.proto = o.proto
-	}
-	fields := []resp.Value{
-		resp.Bulk("server"), resp.Bulk("redis"),
-		resp.Bulk("version"), resp.Bulk(ServerVersion),
-		resp.Bulk("proto"), resp.Int(int64(s.proto)),
-		resp.Bulk("id"), resp.Int(int64(s.id)),
-		resp.Bulk("mode"), resp.Bulk(c.d.mode()),
-	}
-	if c.d.cfg.Sentinel == nil {
-		fields = append(fields, resp.Bulk("role"), resp.Bulk(c.d.helloRole()))
-	}
-	return resp.Map(append(fields, resp.Bulk("modules"), resp.Array())...), nil
-}
-
-// mode is what HELLO and INFO call this server.
-func (d *Dispatcher) mode() string {
-	switch {
-	case d.cfg.Sentinel != nil:
-		return "sentinel"
-	case d.cfg.ClusterProtocol:
-		return "cluster"
-	default:
-		return "standalone"
-	}
 }
 
 // helloRole is "master" on the leader. Every node takes writes; this only tells where they are shortest.

@@ -27,6 +27,7 @@ package commands
 // that mind use another connection.
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -75,6 +76,14 @@ type Config struct {
 	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
 	ScriptBytes    int64         // what it may allocate; 0: 128 MiB
 
+	DefaultPassword string       // sealed; of the default user until somebody changes a user
+	Audit           *slog.Logger // nil: Logger
+
+	// CertificateName is the user named by a connection's verified certificate; nil, or "": none.
+	CertificateName func(conn *resp.Conn) string
+
+	PushLimits resp.OutputLimits // of a client with subscriptions; zero: resp.PubSubLimits
+
 	WatchBufferBytes int64 // of events queued for one connection before it is fed from history; 0: 1 MiB
 }
 
@@ -88,6 +97,7 @@ type Dispatcher struct {
 	hub     *pubsub.Hub // the engine's; Sentinel's messages have one of their own
 	stats   *statistics
 	scripts *scripts
+	users   users
 	started time.Time
 
 	slow     slowLog
@@ -99,6 +109,7 @@ type Dispatcher struct {
 	stop    chan struct{}
 	done    chan struct{}
 	watched chan struct{} // closed when watchMaster has ended; nil without Sentinel
+	guarded chan struct{} // closed when the guard has ended
 	closing sync.Once
 
 	beforeCommit func() // for tests: a script has run, and its writes are about to be submitted
@@ -127,8 +138,10 @@ func New(cfg Config) *Dispatcher {
 	d := &Dispatcher{
 		cfg: cfg, engine: cfg.Engine, log: cfg.Logger, table: NewTable(), started: cfg.Clock(),
 		scripts: newScripts(),
-		stop:    make(chan struct{}), done: make(chan struct{}),
+		stop:    make(chan struct{}), done: make(chan struct{}), guarded: make(chan struct{}),
 	}
+	d.users.secrets = newPasswords()
+	d.users.log = newAudit(cmp.Or(cfg.Audit, cfg.Logger))
 	if d.cfg.WatchBufferBytes == 0 {
 		d.cfg.WatchBufferBytes = 1 << 20
 	}
@@ -141,6 +154,7 @@ func New(cfg Config) *Dispatcher {
 	d.slow.threshold.Store(slowLogThreshold)
 	d.slow.room.Store(slowLogRoom)
 	go d.sample()
+	go d.guardUsers()
 	if d.hub = d.engine.Hub(); cfg.Sentinel != nil {
 		d.openSentinel()
 	}
@@ -175,6 +189,7 @@ func (d *Dispatcher) Close(ctx context.Context) error {
 	}()
 	select {
 	case <-ended:
+		<-d.guarded // it looks at connections and waits for nobody
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -261,6 +276,10 @@ func (d *Dispatcher) write(conn *resp.Conn, s *session) bool {
 		s.run.decide(c, false, err)
 		return true
 	}
+	if err := c.permitPlanned(); err != nil {
+		s.run.decide(c, false, err)
+		return true
+	}
 	if c.unsent {
 		return d.finish(conn, s) && d.replyNow(conn, s, c, render(&mvcc.Result{Succeeded: true}))
 	}
@@ -326,10 +345,17 @@ func (d *Dispatcher) left(conn *resp.Conn, s *session) bool {
 func (d *Dispatcher) reply(
 	conn *resp.Conn, s *session, row *Command, args [][]byte, v resp.Value, took time.Duration,
 ) {
+	if s.who.changed {
+		s.who.changed = false
+		conn.Authenticated(s.who.account != nil)
+	}
 	if s.proto != conn.Proto() {
 		conn.SetProto(s.proto)
 	}
 	d.stats.observe(row, v, took)
+	if row.audited && !v.IsErr() {
+		d.audit(s, row, args)
+	}
 	if d.noticeable(took) {
 		d.notice(s, row, args, took)
 	}
@@ -397,6 +423,7 @@ func (d *Dispatcher) finishReads(conn *resp.Conn, s *session) bool {
 		s.run.refuse(readFate(err))
 		return true
 	}
+	s.permitAgain(d)
 	s.trackAll(conn)
 	s.view.begin(d.engine.Store(), round.Point().Now, true)
 	for range expireRounds {

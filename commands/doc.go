@@ -13,6 +13,7 @@
 //	session     what a connection remembers between commands
 //	view        local reads that never show a key past its deadline
 //	render      the function that makes a reply of a write's result
+//	directory   the users as this node sees them; identity is who a connection is (access.go)
 //	evaluation  one EVAL: a script runs against a scratch, its writes become one request
 //
 // A handler has no connection and cannot write to one. There are four shapes, and a row has one of them:
@@ -30,12 +31,14 @@
 // concatenated with others into the one transaction of MULTI, where its render gets its own part of the
 // result.
 //
-// Goroutines: the dispatcher owns one (it samples rates for INFO), one per backup being written (backup.go),
-// and Sentinel's one more, with a hub; Close waits for them. A script, and a
+// Goroutines: the dispatcher owns two (one samples rates for INFO, one is the guard that ends what users may
+// not do any more), one per backup being written (backup.go), and Sentinel's one more, with a hub; Close
+// waits for them. A script, and a
 // script's wait for its turn, have one each, which the connection's goroutine waits for, so that a client
 // that goes away ends them. All else runs on the goroutine of the connection served. Locks: Dispatcher.mu
 // guards the list of sessions; session.mu what CLIENT LIST shows of a session; scripts.mu the cache of
-// scripts; slow log, latency monitor, pause (which has a timer) and monitors have one each. None is held
+// scripts; users.mu the making of the directory; ACL log, memory of passwords, strikes, slow log, latency
+// monitor, pause (which has a timer) and monitors have one each. None is held
 // while another is taken, over I/O or over a wait.
 //
 // The cluster as clients see it: topology.go makes the view, slots.go answers for Redis Cluster, sentinel.go

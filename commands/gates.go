@@ -52,12 +52,26 @@ func gateArity(_ *session, c *call) error {
 	return nil
 }
 
-// gateAuthenticated is where a connection without a user is held to the rows flagged no_auth. No password
-// can be set yet, so every connection is the default user's.
-func gateAuthenticated(*session, *call) error { return nil }
+// gateAuthenticated brings the connection's rights up to date, and holds one without a user to the rows
+// flagged no_auth.
+func gateAuthenticated(s *session, c *call) error {
+	s.refresh(c.d)
+	if s.who.account == nil && c.row.Flags&FlagNoAuth == 0 {
+		return errNoAuth
+	}
+	return nil
+}
 
-// gatePermitted is where the user's rules meet the row's categories and keys. There are no users yet.
-func gatePermitted(*session, *call) error { return nil }
+// gatePermitted is where the user's rules meet the row's columns: its number, keys, channels and ranges.
+func gatePermitted(s *session, c *call) error { return s.permit(c) }
+
+// gateNested is gatePermitted for a command inside another one, which may stand in no connection.
+func gateNested(s *session, c *call) error {
+	if s == nil {
+		return nil
+	}
+	return s.permit(c)
+}
 
 // gateSubscriber holds a RESP2 connection with subscriptions to the few commands it may send: the client
 // could not tell other replies from messages.

@@ -231,8 +231,9 @@ func infoStats(w *infoWriter) {
 	w.field("tracking_total_keys", hub.Tracker().Keys())
 	w.zeros("tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
 	w.field("total_error_replies", s.allErrors())
-	w.zeros("acl_access_denied_auth", "acl_access_denied_cmd", "acl_access_denied_key",
-		"acl_access_denied_channel")
+	for i, name := range [...]string{"auth", "cmd", "key", "channel"} {
+		w.field("acl_access_denied_"+name, w.d.users.denials[i].Load())
+	}
 	w.field("protocol_errors", conns.ProtocolErrors)
 }
 

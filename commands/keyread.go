@@ -43,7 +43,7 @@ func (f keyRead) plan(c *call) render {
 	for _, at := range c.row.keys(c.args) {
 		c.do(mvcc.Op{Kind: mvcc.OpRange, Span: mvcc.KeySpan(c.str(at))})
 	}
-	later := &call{d: c.d, row: c.row, args: c.args}
+	later := &call{d: c.d, s: c.s, row: c.row, args: c.args}
 	return func(r *mvcc.Result) resp.Value {
 		records := make([]mvcc.Record, len(r.Ops))
 		for i := range r.Ops {
@@ -72,7 +72,7 @@ func settle(v resp.Value, err error) resp.Value {
 func wideRead(c *call, span mvcc.Span, o mvcc.RangeOptions, reply func(*call,
 	mvcc.RangeResult) resp.Value) render {
 	c.do(mvcc.Op{Kind: mvcc.OpRange, Span: span, Range: o})
-	later := &call{d: c.d, row: c.row, args: c.args}
+	later := &call{d: c.d, s: c.s, row: c.row, args: c.args}
 	return func(r *mvcc.Result) resp.Value { return reply(later, r.Ops[0].Range) }
 }
 

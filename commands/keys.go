@@ -3,6 +3,7 @@ package commands
 import (
 	"strconv"
 
+	"github.com/redkeep/redkeep/acl"
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -40,11 +41,12 @@ var keyRows = []Command{
 		planRead: planDBSize, wide: true},
 	{Name: "flushall", Arity: -1, Kind: KindWrite, Group: "server", Categories: CatKeyspace | CatDangerous,
 		Since: "1.0.0", Complexity: "O(N) where N is the total number of keys.",
-		Summary: "Removes all keys, in one revision.", Args: args(flushModeArg), plan: flush},
+		Summary: "Removes all keys, in one revision.", Args: args(flushModeArg), plan: flush,
+		also: useAll(acl.Write), audited: true},
 	{Name: "flushdb", Arity: -1, Kind: KindWrite, Group: "server", Categories: CatKeyspace | CatDangerous,
 		Since: "1.0.0", Complexity: "O(N) where N is the number of keys.",
 		Summary: "Removes all keys from the current database, which is the only one.",
-		Args:    args(flushModeArg), plan: flush},
+		Args:    args(flushModeArg), plan: flush, also: useAll(acl.Write), audited: true},
 }
 
 var flushModeArg = argOneOf("flush-type", argToken("ASYNC").from("4.0.0"),
@@ -112,7 +114,7 @@ func planKeysOf(c *call) render {
 func matching(c *call, all mvcc.RangeResult) resp.Value {
 	kept, pattern := all.Records[:0], c.str(1)
 	for _, r := range all.Records {
-		if matchGlob(pattern, r.Key()) {
+		if matchGlob(pattern, r.Key()) && c.shows(r.Key()) {
 			kept = append(kept, r)
 		}
 	}
@@ -174,7 +176,7 @@ func scan(c *call, v *view) (resp.Value, error) {
 	next := uint64(0)
 	if o.cursor < scanEnd {
 		next = v.store.Scan(o.cursor, int(min(o.count, scanMaxCount)), func(r mvcc.Record) {
-			if o.wants(v.alive(r)) {
+			if o.wants(v.alive(r)) && c.shows(r.Key()) {
 				keys = append(keys, resp.Bulk(r.Key()))
 			}
 		})
@@ -189,11 +191,11 @@ func planScan(c *call) render {
 		return failWith(err)
 	}
 	from := mvcc.RangeOptions{Sort: mvcc.SortMod, MinMod: mvcc.ScanRevision(o.cursor)}
-	return wideRead(c, mvcc.PrefixSpan(""), from, func(_ *call, all mvcc.RangeResult) resp.Value {
+	return wideRead(c, mvcc.PrefixSpan(""), from, func(c *call, all mvcc.RangeResult) resp.Value {
 		page, next := mvcc.ScanPage(all.Records, o.cursor, int(min(o.count, scanMaxCount)))
 		keys := []resp.Value{}
 		for _, r := range page {
-			if o.wants(r) {
+			if o.wants(r) && c.shows(r.Key()) {
 				keys = append(keys, resp.Bulk(r.Key()))
 			}
 		}

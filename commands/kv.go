@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"github.com/redkeep/redkeep/acl"
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -26,15 +27,17 @@ var kvRows = []Command{
 			argInteger("min-mod").after("MINMOD").opt(), argInteger("max-mod").after("MAXMOD").opt(),
 			argInteger("min-create").after("MINCREATE").opt(),
 			argInteger("max-create").after("MAXCREATE").opt(), kvLocal),
-		read: kvRange, planMulti: planKvRange, local: kvReadsLocally},
+		read: kvRange, planMulti: planKvRange, local: kvReadsLocally, also: reachRange},
 	{Name: "kv.put", Arity: -3, Kind: KindWrite, Flags: FlagDenyOOM | FlagFast, Keys: oneKey("RW access update"),
 		Group: "kv", Since: "0.1.0", Complexity: "O(log N)", Summary: "Writes a key and returns the revision.",
 		Args: args(argKey("key"), argString("value"), argString("id").after("LEASE").opt(),
-			argToken("PREV").opt(), argToken("IGNOREVALUE").opt(), argToken("IGNORELEASE").opt()), plan: kvPut},
+			argToken("PREV").opt(), argToken("IGNOREVALUE").opt(), argToken("IGNORELEASE").opt()), plan: kvPut,
+		accessOf: putAccess, also: reachOptions},
 	{Name: "kv.del", Arity: -2, Kind: KindWrite, Keys: oneKey("RM delete"), Group: "kv", Since: "0.1.0",
 		Complexity: "O(log N + M) where M is the number of keys deleted.",
 		Summary:    "Deletes a range of keys in one revision.",
-		Args:       args(argKey("from"), kvSpanArg, argToken("PREV").opt()), plan: kvDel},
+		Args:       args(argKey("from"), kvSpanArg, argToken("PREV").opt()), plan: kvDel,
+		accessOf: delAccess, also: reachDel},
 	{Name: "kv.compact", Arity: -2, Kind: KindWrite, Flags: FlagNoMulti, Group: "kv", Categories: CatDangerous,
 		Since: "0.1.0", Complexity: "O(1); the removal behind it takes small steps.",
 		Summary: "Ends the history below a revision, which itself stays readable.",
@@ -47,7 +50,7 @@ var kvRows = []Command{
 	{Name: "kv.hash", Arity: -1, Kind: KindRead, Flags: FlagStale, Group: "kv", Since: "0.1.0",
 		Complexity: "O(1), or O(N) at an earlier revision.",
 		Summary:    "Returns a hash of the state, which is equal on all members at one revision.",
-		Args:       args(kvAtArg), read: kvHash, planMulti: planKvHash},
+		Args:       args(kvAtArg), read: kvHash, planMulti: planKvHash, also: useAll(acl.Read)},
 }
 
 // kvOption is one option word of the KV family; a set of them says which a command takes.

@@ -27,10 +27,11 @@ var txnRows = []Command{
 		Args: args(argInteger("guards"), argString("guard").many().opt(),
 			argInteger("commands"), argBlock("then", argInteger("words"), argString("word").many()).many().opt(),
 			argInteger("commands"), argBlock("else", argInteger("words"), argString("word").many()).many().opt()),
-		plan: kvTxn, nests: true},
+		plan: kvTxn, nests: true, also: reachTxn},
 	{Name: "txn.if", Arity: -5, Group: "transactions", Since: "0.1.0", Complexity: "O(1) for every key.",
 		Summary: "Inside MULTI: the commands that follow, up to TXN.ELSE, run only if the guard holds.",
-		Args:    guardArgs, Keys: oneKey("RO"), plain: true, session: outsideMulti, queue: queueIf},
+		Args:    guardArgs, Keys: Keys{First: 2, Last: 2, Step: 1, Access: "RO access"}, also: reachGuard,
+		plain: true, session: outsideMulti, queue: queueIf},
 	{Name: "txn.else", Arity: 1, Group: "transactions", Since: "0.1.0", Complexity: "O(1)",
 		Summary: "Inside MULTI: the commands that follow run only if a guard of TXN.IF does not hold.",
 		plain:   true, session: outsideMulti, queue: queueElse},
@@ -90,6 +91,9 @@ func (t *kvTxnPlan) parse(c *call, depth, most int) error {
 		if err != nil {
 			return err
 		}
+		if err := c.permitGuard(&g); err != nil {
+			return err
+		}
 		t.guards = append(t.guards, g)
 	}
 	var lists [2][][][]byte
@@ -102,7 +106,7 @@ func (t *kvTxnPlan) parse(c *call, depth, most int) error {
 	if w.more() {
 		return errSyntax
 	}
-	inner := &call{d: c.d, tx: c.tx}
+	inner := &call{d: c.d, tx: c.tx, s: c.s, dry: c.dry, scripted: c.scripted}
 	for i, list := range lists {
 		for _, words := range list {
 			inner.begin(words)
@@ -147,8 +151,8 @@ func (w *words) commandList(most int) ([][][]byte, error) {
 
 // add plans one command into a branch. An error of any refuses the whole.
 func (t *kvTxnPlan) add(c *call, branch *partList) error {
-	for _, pass := range [...]gate{gateKnown, gateSub, gateArity} {
-		if err := pass(nil, c); err != nil {
+	for _, pass := range [...]gate{gateKnown, gateSub, gateArity, gateNested} {
+		if err := pass(c.s, c); err != nil {
 			return err
 		}
 	}

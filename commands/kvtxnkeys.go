@@ -1,5 +1,7 @@
 package commands
 
+import "cmp"
+
 // keysInside finds the keys that KV.TXN names: those of its guards, and those of the commands in it, as they
 // are found outside.
 
@@ -20,6 +22,7 @@ func (t *Table) namedKeys(row *Command, words [][]byte, depth int) (keys []named
 	}
 	for _, at := range row.keys(words) {
 		keys = append(keys, namedKey{at, access})
+		access = cmp.Or(row.Keys.Later, access)
 	}
 	return keys, true
 }

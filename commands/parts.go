@@ -47,6 +47,9 @@ func (l *partList) add(c *call) {
 	p := part{row: c.row, from: len(l.ops)}
 	p.render, p.err = c.planPart()
 	if p.err == nil {
+		p.err = c.permitPlanned()
+	}
+	if p.err == nil {
 		l.take(c, &p)
 	}
 	p.to = len(l.ops)

@@ -14,21 +14,22 @@ const publishFlags = FlagPubSub | FlagLoading | FlagStale | FlagFast
 const subscribeFlags = FlagPubSub | FlagNoScript | FlagNoMulti | FlagLoading | FlagStale
 
 // shardChannels tells that the words are channels of a shard, which is how Redis marks them: no keys.
-var shardChannels = Keys{First: 1, Last: -1, Step: 1, Access: "not_key"}
+var shardChannels = Keys{First: 1, Last: -1, Step: 1, Access: notKey}
 
 var pubsubRows = []Command{
 	{Name: "subscribe", Arity: -2, Flags: subscribeFlags, Group: "pubsub", Since: "2.0.0", subscribed: true,
 		Complexity: "O(N) where N is the number of channels to subscribe to.",
 		Summary:    "Listens for messages published to channels, or to the changes of keys (watch: channels).",
-		Args:       args(argString("channel").many()), session: subscribe},
+		Args:       args(argString("channel").many()), session: subscribe, also: reachSubscribe(listChannels)},
 	{Name: "psubscribe", Arity: -2, Flags: subscribeFlags, Group: "pubsub", Since: "2.0.0", subscribed: true,
 		Complexity: "O(N) where N is the number of patterns to subscribe to.",
 		Summary:    "Listens for messages published to channels that match one or more patterns.",
-		Args:       args(argBlock("pattern", argPattern("pattern")).many()), session: psubscribe},
+		Args:       args(argBlock("pattern", argPattern("pattern")).many()), session: psubscribe,
+		also: reachSubscribe(listPatterns)},
 	{Name: "ssubscribe", Arity: -2, Flags: subscribeFlags, Group: "pubsub", Since: "7.0.0", subscribed: true,
 		Keys: shardChannels, Complexity: "O(N) where N is the number of shard channels to subscribe to.",
 		Summary: "Listens for messages published to shard channels.",
-		Args:    args(argString("shardchannel").many()), session: ssubscribe},
+		Args:    args(argString("shardchannel").many()), session: ssubscribe, also: reachSubscribe(listShards)},
 	{Name: "unsubscribe", Arity: -1, Flags: subscribeFlags, Group: "pubsub", Since: "2.0.0", subscribed: true,
 		Complexity: "O(N) where N is the number of channels to unsubscribe.",
 		Summary:    "Stops listening to messages posted to channels.",
@@ -45,12 +46,12 @@ var pubsubRows = []Command{
 		Group: "pubsub", Since: "2.0.0",
 		Complexity: "O(N+M) where N is the number of subscribers of the channel and M of matching patterns.",
 		Summary:    "Posts a message to a channel, on all members; counts the receivers on this one.",
-		Args:       args(argString("channel"), argString("message")), plan: publish},
+		Args:       args(argString("channel"), argString("message")), plan: publish, also: reachPublish},
 	{Name: "spublish", Arity: 3, Kind: KindWrite, Flags: publishFlags,
-		Keys: Keys{First: 1, Last: 1, Step: 1, Access: "not_key"}, Group: "pubsub", Since: "7.0.0",
+		Keys: Keys{First: 1, Last: 1, Step: 1, Access: notKey}, Group: "pubsub", Since: "7.0.0",
 		Complexity: "O(N) where N is the number of subscribers of the shard channel.",
 		Summary:    "Posts a message to a shard channel, on all members; counts the receivers on this one.",
-		Args:       args(argString("shardchannel"), argString("message")), plan: spublish},
+		Args:       args(argString("shardchannel"), argString("message")), plan: spublish, also: reachPublish},
 	{Name: "pubsub", Arity: -2, Group: "pubsub", Since: "2.8.0", Complexity: "Depends on subcommand.",
 		Summary: "A container for Pub/Sub commands.", Subs: []Command{
 			{Name: "channels", Arity: -2, Flags: FlagPubSub | FlagLoading | FlagStale, Since: "2.8.0",
@@ -100,7 +101,9 @@ func (c *call) subscribe(s *session, kind int, word string) (resp.Value, error) 
 	for i := 1; i < len(c.args); i++ {
 		name := string(c.args[i])
 		if s.names[kind][name] == nil {
-			s.remember(kind, name, c.listen(s, kind, name, watches[i]))
+			sub := c.listen(s, kind, name, watches[i])
+			s.remember(kind, name, sub)
+			s.stake(c.d, claim{sub: sub, kind: kind, name: name, gone: revokedChannel(watches[i])})
 		}
 		out = append(out, resp.Push(resp.Bulk(word), resp.Bulk(name), resp.Int(s.listening(kind))))
 	}

@@ -3,27 +3,32 @@ package commands
 import (
 	"math/rand/v2"
 
+	"github.com/redkeep/redkeep/acl"
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/resp"
 )
 
-var twoKeys = Keys{First: 1, Last: 2, Step: 1, Access: "RW access update"}
+var (
+	movedKeys  = Keys{First: 1, Last: 2, Step: 1, Access: "RW access delete", Later: "OW update"}
+	copiedKeys = Keys{First: 1, Last: 2, Step: 1, Access: "RO access", Later: "OW update"}
+)
 
 var renameRows = []Command{
-	{Name: "rename", Arity: 3, Kind: KindWrite, Keys: twoKeys, Group: "generic", Since: "1.0.0",
+	{Name: "rename", Arity: 3, Kind: KindWrite, Keys: movedKeys, Group: "generic", Since: "1.0.0",
 		Complexity: "O(1)", Summary: "Gives a key another name, in one revision; time to live and lease stay.",
 		Args: args(argKey("key"), argKey("newkey")), plan: rename},
-	{Name: "renamenx", Arity: 3, Kind: KindWrite, Flags: FlagFast, Keys: twoKeys, Group: "generic",
+	{Name: "renamenx", Arity: 3, Kind: KindWrite, Flags: FlagFast, Keys: movedKeys, Group: "generic",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key another name if no key has that name.",
 		Args: args(argKey("key"), argKey("newkey")), plan: renameNX},
-	{Name: "copy", Arity: -3, Kind: KindWrite, Flags: FlagDenyOOM, Keys: twoKeys, Group: "generic",
+	{Name: "copy", Arity: -3, Kind: KindWrite, Flags: FlagDenyOOM, Keys: copiedKeys, Group: "generic",
 		Since: "6.2.0", Complexity: "O(N) where N is the length of the value.",
 		Summary: "Copies a value, its time to live and its lease to another key.",
 		Args: args(argKey("source"), argKey("destination"), argInteger("destination-db").after("DB").opt(),
 			argToken("REPLACE").opt()), plan: copyKey},
 	{Name: "randomkey", Arity: 1, Kind: KindRead, Group: "generic", Since: "1.0.0",
 		Complexity: "O(log N); in a transaction O(N).", Summary: "Returns the name of a random key.",
-		Tips: []string{"nondeterministic_output"}, read: randomKey, planRead: planRandomKey, wide: true},
+		Tips: []string{"nondeterministic_output"}, read: randomKey, planRead: planRandomKey, wide: true,
+		also: useAll(acl.Read)},
 	{Name: "swapdb", Arity: 3, Kind: KindWrite, Flags: FlagFast, Group: "server",
 		Categories: CatKeyspace | CatDangerous, Since: "4.0.0", Complexity: "O(1)",
 		Summary: "Refused: there is one database.",

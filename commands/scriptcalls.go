@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -39,7 +40,7 @@ func newScriptedCalls(e *evaluation, now mvcc.UnixMilli) *scriptedCalls {
 		d: e.d, outside: e.s, program: e.program, readOnly: e.readOnly || e.program.ReadOnly,
 		scratch: e.d.engine.Store().NewScratch(now, scriptReads), killer: script.NewKiller(),
 	}
-	s.call.d = e.d
+	s.call.d, s.call.s, s.call.scripted = e.d, e.s, true
 	s.inside.id, s.inside.conn, s.inside.proto = e.s.id, e.conn, 2
 	return s
 }
@@ -51,7 +52,7 @@ var scriptGates = []func(s *scriptedCalls, c *call) error{
 	scriptGateAllowed,
 	scriptGateReadOnly,
 	func(s *scriptedCalls, c *call) error { return gateAuthenticated(s.outside, c) },
-	func(s *scriptedCalls, c *call) error { return gatePermitted(s.outside, c) },
+	scriptGatePermitted,
 	scriptGateWritable,
 }
 
@@ -81,6 +82,15 @@ func scriptGateReadOnly(s *scriptedCalls, c *call) error {
 		return errScriptReadOnly
 	}
 	return nil
+}
+
+func scriptGatePermitted(s *scriptedCalls, c *call) error {
+	err := gatePermitted(s.outside, c)
+	var denied *denial
+	if errors.As(err, &denied) {
+		return denied.scriptText()
+	}
+	return err
 }
 
 func scriptGateWritable(s *scriptedCalls, c *call) error {
@@ -147,6 +157,9 @@ func (s *scriptedCalls) serve(c *call, proto int) (resp.Value, error) {
 		case c.publishes:
 			c.do(raftfsm.PublishOp(c.message))
 		}
+		if err := c.permitPlanned(); err != nil {
+			return resp.Value{}, err
+		}
 		if c.txn.AsksOthers() {
 			return resp.Value{}, errScriptForbidden
 		}
@@ -180,7 +193,7 @@ func (s *scriptedCalls) run(c *call, render render) resp.Value {
 
 // Allowed implements script.Caller.
 func (s *scriptedCalls) Allowed(words []string) (allowed, known bool) {
-	c := &call{d: s.d}
+	c := &call{d: s.d, s: s.outside, dry: true, scripted: true}
 	args := make([][]byte, len(words))
 	for i, w := range words {
 		args[i] = []byte(w)

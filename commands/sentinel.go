@@ -81,7 +81,9 @@ func newSentinelTable() *Table {
 			shared = append(shared, row)
 		}
 	}
-	return buildTable([][]Command{shared, sentinelRows})
+	t := buildTable([][]Command{shared, sentinelRows})
+	t.catalog = NewTable().catalog // the users' rules are about the data port's commands
+	return t
 }
 
 // managedSentinelSubs are the sub-commands by which Sentinels are managed.

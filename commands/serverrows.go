@@ -13,7 +13,7 @@ var serverRows = []Command{
 	{Name: "debug", Arity: -2, Kind: KindAdmin, Flags: clientAdminFlags, Group: "server", Since: "1.0.0",
 		Complexity: "O(1)", Summary: "Refused: nothing here is for debugging a server in use.",
 		Args: args(argString("subcommand"), argString("arg").opt().many()), session: debugRefused},
-	{Name: "shutdown", Arity: -1, Kind: KindAdmin,
+	{Name: "shutdown", Arity: -1, Kind: KindAdmin, audited: true,
 		Flags: clientAdminFlags | FlagNoMulti | FlagAllowBusy, Group: "server", Since: "1.0.0",
 		Complexity: "O(1)",
 		Summary:    "Stops this node, as its service manager does: leadership is handed over first.",

@@ -27,6 +27,7 @@ type session struct {
 	view    view
 	run     run
 	tx      transaction
+	who     identity
 	subscriptions
 
 	holds   []*locks.Hold // what it acquired in RESP3: see holding.go
@@ -45,10 +46,12 @@ type session struct {
 	last       atomic.Pointer[Command]
 	queued     atomic.Int64 // commands queued by MULTI; -1 outside
 	watching   atomic.Int64 // keys
+	revising   atomic.Bool  // it changes users itself, and closes after its own reply
 
 	mu struct {
 		sync.Mutex
 		labels
+		claims []claim // what it listens to
 	}
 }
 
@@ -93,9 +96,16 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 	s.run.owner = s.id
 	s.call.d, s.reading.d = d, d
 	s.call.tx, s.reading.tx, s.tx.s = &s.tx, &s.tx, s
+	s.call.s, s.reading.s = s, s
 	s.queued.Store(-1)
 	s.view.leases.table = d.engine.Leases()
 	conn.Session = s
+	if named := d.cfg.CertificateName; named != nil {
+		s.begin(d)
+		d.certificateUser(s, named(conn))
+		s.who.changed = false
+		conn.Authenticated(s.who.account != nil)
+	}
 	d.mu.Lock()
 	d.mu.sessions[s.id] = s
 	d.mu.Unlock()

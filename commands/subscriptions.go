@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 
@@ -41,11 +42,12 @@ const (
 type sink struct {
 	conn  *resp.Conn
 	limit int
+	most  resp.OutputLimits
 }
 
 func (k *sink) Proto() int                   { return k.conn.Proto() }
 func (k *sink) Offer(head, body []byte) bool { return k.conn.Offer(head, body, k.limit) }
-func (k *sink) Post(frame []byte)            { k.conn.Post(frame, resp.PubSubLimits) }
+func (k *sink) Post(frame []byte)            { k.conn.Post(frame, k.most) }
 
 // open returns the connection's sink, making it first. Safe for concurrent use: another connection's news may
 // be redirected to this one, which never asked for any.
@@ -58,7 +60,8 @@ func (s *session) open(d *Dispatcher) *sink {
 	if k := s.sink.Load(); k != nil {
 		return k
 	}
-	k := &sink{conn: s.conn, limit: int(d.cfg.WatchBufferBytes)}
+	k := &sink{conn: s.conn, limit: int(d.cfg.WatchBufferBytes),
+		most: cmp.Or(d.cfg.PushLimits, resp.PubSubLimits)}
 	hub := d.hub
 	s.conn.EnablePushes(func() { hub.Room(k) })
 	s.sink.Store(k)
@@ -102,6 +105,7 @@ func (s *session) drop(d *Dispatcher, kind int, names []string) {
 func (s *session) settle(d *Dispatcher, subs []*pubsub.Subscription) {
 	if len(subs) > 0 {
 		d.hub.Drop(subs...)
+		s.unstake(subs)
 		s.settled = true
 	}
 }

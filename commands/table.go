@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/redkeep/redkeep/acl"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -81,8 +82,10 @@ var categoryNames = [...]string{"keyspace", "read", "write", "string", "admin", 
 type Keys struct {
 	First, Last, Step int
 	CountAt           int
-	Access            string // words of Redis's key specifications: RO RW OW RM access update insert delete
-	Notes             string
+	// Of the first key, and of all without Later: words of Redis's key specifications.
+	Access string // RO RW OW RM access update insert delete
+	Later  string // the same of the keys behind the first, if it differs
+	Notes  string
 }
 
 func (k Keys) none() bool { return k.First == 0 && k.CountAt == 0 }
@@ -131,10 +134,17 @@ type Command struct {
 
 	nests bool // it names keys inside commands inside it: see keysInside
 
+	// What the command touches beside Keys: ranges, channels, keys that its words do not name (reach.go).
+	also func(c *call, q *acl.Query) error
+
+	audited    bool // the audit log tells that it was done, with its words: they hold no value
 	subscribed bool // may be sent by a RESP2 connection that has subscriptions
 
 	// Why there is no such sub-command; nil: it is unknown.
 	absentSub func(d *Dispatcher, sub []byte) error
+
+	id                  acl.CommandID
+	access, laterAccess acl.Access // what Keys says
 
 	subs  map[string]*Command
 	stats *rowStats
@@ -145,6 +155,8 @@ type Table struct {
 	rows   []*Command // top level, sorted by name
 	all    []*Command // with sub-commands, each after its container
 	byName map[string]*Command
+
+	catalog *acl.Catalog // the same, as rules name it
 }
 
 // families is where a family joins the table. Nothing else registers commands.
@@ -154,7 +166,7 @@ func families() [][]Command {
 		stringRows, keyRows, expiryRows, kvRows, multiRows, txnRows, scriptRows, clusterRows,
 		valueRows, rangeRows, bitmapRows, renameRows, objectRows, dumpRows, serverRows, waitRows,
 		pubsubRows, watchRows, leaseRows, lockRows, electionRows,
-		memberRows, alarmRows, snapshotRows, slotRows,
+		memberRows, alarmRows, snapshotRows, slotRows, aclRows,
 	}
 }
 
@@ -176,8 +188,33 @@ func buildTable(families [][]Command) *Table {
 			t.all = append(t.all, &row.Subs[i])
 		}
 	}
+	t.number()
 	return t
 }
+
+// number gives every row its number in the catalog of access rules.
+func (t *Table) number() {
+	entries := make([]acl.Entry, len(t.all))
+	parent := acl.NoParent
+	for i, row := range t.all {
+		row.id = acl.CommandID(i)
+		entries[i] = acl.Entry{Name: row.Name, Parent: acl.NoParent,
+			Categories: names(row.Categories, categoryNames[:])}
+		if strings.Contains(row.Name, "|") {
+			entries[i].Parent = parent
+		} else {
+			parent = row.id
+		}
+	}
+	t.catalog = acl.NewCatalog(entries, ruleCategories())
+}
+
+// foreignCategories are those of Redis that no command here has; rules may name them.
+var foreignCategories = []string{"set", "sortedset", "list", "hash", "hyperloglog", "geo", "stream",
+	"blocking"}
+
+// ruleCategories are the names of all categories.
+func ruleCategories() []string { return append(slices.Clone(categoryNames[:]), foreignCategories...) }
 
 func (t *Table) add(row *Command) {
 	row.complete()
@@ -201,6 +238,10 @@ func (t *Table) add(row *Command) {
 // complete fills in what follows from other columns.
 func (row *Command) complete() {
 	row.stats = &rowStats{}
+	row.access = accessFrom(row.Keys.Access)
+	if row.laterAccess = row.access; row.Keys.Later != "" {
+		row.laterAccess = accessFrom(row.Keys.Later)
+	}
 	switch {
 	case row.plain, row.Flags&FlagPubSub != 0: // a message goes through the log, but is no write to clients
 	case row.Kind == KindWrite:

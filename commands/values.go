@@ -44,7 +44,7 @@ var valueRows = []Command{
 		Summary: "Deletes a key if its value, or the digest of its value, is or is not as given.",
 		Args: args(argKey("key"), argOneOf("condition", argString("value").after("IFEQ"),
 			argString("value").after("IFNE"), argString("digest").after("IFDEQ"),
-			argString("digest").after("IFDNE")).opt()), plan: delEX},
+			argString("digest").after("IFDNE")).opt()), accessOf: delexAccess, plan: delEX},
 	{Name: "digest", Arity: 2, Kind: KindRead, Flags: FlagFast, Keys: oneKey("RO access"), Group: "string",
 		Since: "8.4.0", Complexity: "O(N) where N is the length of the value.",
 		Summary: "Returns the XXH3 digest of a value as 16 hexadecimal digits.",

@@ -20,7 +20,7 @@ var watchRows = []Command{
 		Summary:    "Pushes every change of a range of keys, revision by revision, from now or a past revision on.",
 		Args: args(argKey("from"), kvSpanArg, argInteger("revision").after("REV").opt(), argToken("PREV").opt(),
 			argToken("NOPUT").opt(), argToken("NODEL").opt(), argInteger("milliseconds").after("PROGRESS").opt()),
-		session: kvWatch},
+		session: kvWatch, also: reachWatch},
 	{Name: "kv.unwatch", Arity: 2, Flags: FlagPubSub | FlagNoScript | FlagNoMulti | FlagFast, Group: "kv",
 		Since: "0.2.0", Categories: CatPubSub, subscribed: true, Complexity: "O(log N)",
 		Summary: "Ends a KV.WATCH of this connection.", Args: args(argInteger("id")), session: kvUnwatch},
@@ -230,6 +230,7 @@ func kvWatch(c *call, s *session) (resp.Value, error) {
 	}
 	s.watches[id] = c.d.hub.Watch(w, s.open(c.d))
 	s.shownWatches.Store(int64(len(s.watches)))
+	s.stake(c.d, claim{sub: s.watches[id], kind: listWatch, span: w.Spec.Span, gone: revokedWatch(id)})
 	return resp.Int(id), nil
 }
 

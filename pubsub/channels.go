@@ -74,6 +74,19 @@ func (h *Hub) Drop(list ...*Subscription) {
 	})
 }
 
+// Cancel ends a watch for another reason than its owner's wish: frame is what its client is told, as the last
+// of it. A watch that has ended already is left alone. Safe for concurrent use.
+func (h *Hub) Cancel(s *Subscription, frame func(proto int) []byte) {
+	h.wait(func() {
+		if s.state == stateGone {
+			return
+		}
+		h.stats.Canceled.Add(1)
+		h.end(s)
+		s.sink.Post(frame(s.sink.Proto()))
+	})
+}
+
 func (c *channels) join(s *Subscription, l Listener, span mvcc.Span) {
 	a := c.byName[l.Kind][l.Name]
 	if a == nil {

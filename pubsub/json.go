@@ -38,7 +38,12 @@ const CompactedReason = "required revision has been compacted"
 
 // AppendCanceled appends the payload of the message that ends a watch.
 func AppendCanceled(b []byte, compacted mvcc.Revision) []byte {
-	b = append(b, `{"type":"canceled","reason":"`+CompactedReason+`","compact_revision":`...)
+	return AppendCanceledFor(b, CompactedReason, compacted)
+}
+
+// AppendCanceledFor is AppendCanceled for another reason. REQUIRES: reason needs no escapes.
+func AppendCanceledFor(b []byte, reason string, compacted mvcc.Revision) []byte {
+	b = append(b, `{"type":"canceled","reason":"`+reason+`","compact_revision":`...)
 	return append(appendInt(b, int64(compacted)), '}')
 }
 

@@ -29,6 +29,8 @@ import (
 //	Compact     = uvarint revision
 //	Publish     = u8 kind (0 channel, 1 sharded channel), bytes channel, bytes payload
 //	Member      = u64 id, bytes name, bytes client address; without a name: the member was removed
+//	User        = uvarint version it is made from, uvarint n, (u8 2, bytes name | u8 1, bytes name, bytes
+//	              rules) × n
 //	LeaderStart = u64 member id
 //	the requests about leases: leasecodec.go; Alarm: alarm.go
 //

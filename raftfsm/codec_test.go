@@ -240,6 +240,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add(goldenEntry()[headerSize:])
 	f.Add(goldenStrings()[headerSize:])
 	f.Add(goldenLeases())
+	f.Add(goldenUsers())
 	f.Add([]byte{byte(ReqTxn), 3, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := reader{b: in}
@@ -272,6 +273,8 @@ func reencode(kind RequestKind, body reader) ([]byte, error) {
 		s.addMember(body.member())
 	case ReqLeaseGrant, ReqLeaseRevoke, ReqLeaseCheckpoint:
 		reencodeLease(&s, kind, &body)
+	case ReqUser:
+		s.AddUsers(body.userChanges())
 	default:
 		return nil, ErrCodec
 	}

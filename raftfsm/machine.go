@@ -48,6 +48,7 @@ type machine struct {
 
 	quiet   atomic.Uint64                  // up to this index messages were published before this start
 	members atomic.Pointer[[]memberRecord] // by id; replaced, never changed
+	users   atomic.Pointer[UserTable]      // replaced, never changed
 	term    cluster.Term                   // of the last entry
 	txn     mvcc.Txn                       // scratch
 	ahead   lookahead                      // scratch
@@ -57,6 +58,8 @@ type machine struct {
 
 	alarms atomic.Pointer[[]Alarm] // by kind and member; replaced, never changed
 	trail  trail
+
+	usersNews chan struct{} // one slot
 }
 
 // hooks are how the machine reaches the parts that wait for it. They run on its goroutine and must not block.
@@ -79,6 +82,8 @@ func newMachine(stats *Stats) *machine {
 	m.store.Attach(m.leases, m.book)
 	m.members.Store(&[]memberRecord{})
 	m.alarms.Store(&[]Alarm{})
+	m.users.Store(&UserTable{})
+	m.usersNews = make(chan struct{}, 1)
 	m.quiet.Store(math.MaxUint64)
 	return m
 }
@@ -164,6 +169,8 @@ func (m *machine) request(b *mvcc.Batch, kind RequestKind, body *reader, res *mv
 		if a := body.alarm(); body.err == nil {
 			m.changeAlarms(b, a, res)
 		}
+	case ReqUser:
+		m.setUsers(b, body, res)
 	case ReqLeaderStart:
 		body.u64()
 	default:
@@ -240,7 +247,7 @@ func (m *machine) capture() *snapshot {
 	pin := m.store.Pin()
 	return &snapshot{
 		pin: pin, header: m.snapshotHeader(pin), members: *m.members.Load(), leases: m.leases.Capture(),
-		alarms: *m.alarms.Load(),
+		alarms: *m.alarms.Load(), users: m.users.Load(),
 	}
 }
 
@@ -273,6 +280,7 @@ func (m *machine) replace(fresh *state, deadlines *lease.Deadlines) {
 	m.members.Store(&fresh.members)
 	m.alarms.Store(&fresh.alarms)
 	m.trail.forget()
+	m.replaceUsers(fresh.users)
 	m.term = fresh.header.Term
 	m.applied.Store(uint64(fresh.header.Applied))
 	m.clock.Store(max(m.clock.Load(), int64(fresh.header.Clock)))

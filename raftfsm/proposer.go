@@ -116,7 +116,7 @@ func (p *proposer) enqueue(s *Submission) error {
 	if s.term != 0 && s.term != p.mu.rounds.term {
 		return ErrNoLeader
 	}
-	if p.mu.bytes > 0 && p.mu.bytes+size > p.limits.queueBytes {
+	if p.mu.bytes > 0 && p.mu.bytes+size > p.limits.room(s) {
 		p.stats.Busy.Add(1)
 		return ErrBusy
 	}

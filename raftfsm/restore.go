@@ -21,6 +21,7 @@ type state struct {
 	members []memberRecord
 	leases  lease.State
 	alarms  []Alarm
+	users   *UserTable
 	store   *mvcc.Store
 }
 
@@ -41,7 +42,7 @@ func ReadSnapshotHeader(in io.Reader) (SnapshotHeader, error) {
 
 // readState builds the state that a snapshot holds.
 func readState(in io.Reader) (*state, *lease.Deadlines, error) {
-	st := &state{}
+	st := &state{users: &UserTable{}}
 	var loader *mvcc.Loader
 	err := walkSnapshot(in, st, func(mod mvcc.Revision, sub uint32, enc string) error {
 		if loader == nil {
@@ -94,6 +95,10 @@ func (r *blockReader) walk(st *state, add func(mvcc.Revision, uint32, string) er
 		}
 		if payload[0] == 'F' {
 			return r.footer(payload, sum, records, st.header.Records)
+		}
+		if payload[0] == 'U' && records == 0 {
+			r.usersBlock(payload, st)
+			continue
 		}
 		records += r.recordBlock(payload, add)
 	}
@@ -215,6 +220,20 @@ func (r *blockReader) payload(size int) []byte {
 		r.read(r.buf[from:])
 	}
 	return r.buf
+}
+
+// usersBlock reads the users, who stand before the records if there are any.
+func (r *blockReader) usersBlock(payload []byte, st *state) {
+	p := reader{b: payload[1:]}
+	users := p.users()
+	if err := p.end(); err != nil {
+		r.fail("%v", err)
+		return
+	}
+	if st.users != nil && st.users.Version > 0 {
+		r.fail("users stand twice")
+	}
+	st.users = users
 }
 
 func (r *blockReader) recordBlock(payload []byte, add func(mvcc.Revision, uint32, string) error) (n int64) {

@@ -29,6 +29,8 @@ import (
 //	  'L'  once, third, not in version 1: uvarint grants ever, uvarint lease time, uvarint n,
 //	                     (ref, uvarint ttl ms, u8 full, uvarint deadline in lease time) × n
 //	  'A'  at most once, next, not before version 3, only if an alarm is up: uvarint n, alarm × n (alarm.go)
+//	  'U'  once at most, before the first 'R', left out while nobody has ever changed a user: uvarint
+//	                     version, uvarint n, (bytes name, bytes rules) × n
 //	  'R'  any number:   (uvarint mod minus the previous record's in this block, uvarint sub,
 //	                     bytes encoded record) … in revision order
 //	  'F'  once, last:   u64 records, 32 bytes SHA-256 of everything before this block
@@ -89,6 +91,7 @@ type snapshot struct {
 	leases  lease.State
 	alarms  []Alarm
 	sum     hash.Hash // SHA-256 of what write has written
+	users   *UserTable
 }
 
 // Persist implements raft.FSMSnapshot.
@@ -115,6 +118,9 @@ func (s *snapshot) write(out io.Writer) error {
 	w.block(appendLeases([]byte{'L'}, s.leases))
 	if len(s.alarms) > 0 {
 		w.block(appendAlarms([]byte{'A'}, s.alarms))
+	}
+	if s.users != nil && s.users.Version > 0 {
+		w.block(appendUsers([]byte{'U'}, s.users))
 	}
 	s.records(w)
 	return w.finish(s.header.Records)

@@ -47,10 +47,14 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		switch {
-		case err == nil && (l.secure || l.server.admit()): // under TLS they count after the handshake
+		case err == nil && l.secure: // counts after the handshake
 			return guard{l.prepare(conn)}, nil
 		case err == nil:
-			l.reject(conn)
+			refusal := l.server.admit(conn.RemoteAddr(), false)
+			if refusal == "" {
+				return guard{l.prepare(conn)}, nil
+			}
+			l.reject(conn, refusal)
 			pause = acceptPauseMin
 		case l.server.stopped():
 			return nil, net.ErrClosed
@@ -65,14 +69,14 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // reject tells the client why, if it can be told without waiting.
-func (l *listener) reject(conn net.Conn) {
-	tellFull(conn)
+func (l *listener) reject(conn net.Conn, refusal string) {
+	tellRefusal(conn, refusal)
 	_ = conn.Close()
 }
 
-func tellFull(conn net.Conn) {
+func tellRefusal(conn net.Conn, refusal string) {
 	_ = conn.SetWriteDeadline(time.Now().Add(rejectWithin))
-	_, _ = io.WriteString(conn, "-ERR max number of clients reached\r\n")
+	_, _ = io.WriteString(conn, "-"+refusal+"\r\n")
 }
 
 func (l *listener) prepare(conn net.Conn) net.Conn {

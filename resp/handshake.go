@@ -77,8 +77,9 @@ func (c *Conn) secured() bool {
 		return false
 	}
 	c.server.handshakes.done.Add(1)
-	if c.admitted = c.server.admit(); !c.admitted {
-		tellFull(c.conn)
+	refusal := c.server.admit(c.plain.RemoteAddr(), true)
+	if c.admitted = refusal == ""; !c.admitted {
+		tellRefusal(c.conn, refusal)
 	}
 	return c.admitted
 }

@@ -28,10 +28,16 @@ type Handler interface {
 
 // Config says how to serve. Only Handler is required.
 type Config struct {
-	Handler          Handler
-	MaxClients       int                 // 0: no limit
-	MaxRequestBytes  int                 // largest request, 64 KiB .. 1 GiB; default 8 MiB
-	PreAuthBytes     int                 // the same before authentication, at least 64 KiB, which is the default
+	Handler           Handler
+	MaxClients        int // 0: no limit
+	MaxRequestBytes   int // largest request, 64 KiB .. 1 GiB; default 8 MiB
+	PreAuthBytes      int // the same before authentication, at least 64 KiB, which is the default
+	MaxClientsPerAddr int // the same from one address
+	// Admit may refuse a connection before a request is read, by the error it is told; nil: all may come. Over
+	// TLS it is asked after the handshake.
+	Admit func(from net.Addr, overTLS bool) (refusal string)
+	// AuthRequired says at each accept whether RequireAuth holds for the connection; nil: as RequireAuth says.
+	AuthRequired     func() bool
 	RequireAuth      bool                // PreAuthBytes is in force until Conn.Authenticated(true)
 	HandshakeTimeout time.Duration       // for TLS; default 10 s
 	MaxHandshakes    int                 // of TLS, under way at a time; see handshake.go; default 1024
@@ -71,7 +77,8 @@ type Server struct {
 		listeners []net.Listener
 		conns     map[uint64]*Conn
 		lastID    uint64
-		admitted  int // accepted and not yet forgotten
+		admitted  int            // accepted and not yet forgotten
+		byHost    map[string]int // of these, by address
 		rejected  int64
 		oldIn     int64 // bytes of connections that have ended
 		oldOut    int64
@@ -98,7 +105,7 @@ func NewServer(cfg Config) *Server {
 		s.log = discardLogger()
 	}
 	s.handshakes.limit = cfg.MaxHandshakes
-	s.mu.conns = make(map[uint64]*Conn)
+	s.mu.conns, s.mu.byHost = make(map[uint64]*Conn), map[string]int{}
 	return s
 }
 
@@ -147,7 +154,7 @@ func (s *Server) takeOver(rc redcon.Conn, secure *tls.Config) bool {
 	}
 	c.proto.Store(2)
 	c.lastActive.Store(c.created.UnixMilli())
-	c.parser = newParser(s.limits(false))
+	c.parser = newParser(s.limits(s.cfg.AuthRequired != nil && !s.cfg.AuthRequired()))
 	if !s.register(c) {
 		_ = plain.Close()
 		return false
@@ -174,7 +181,7 @@ func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
 	delete(s.mu.conns, c.id)
 	if c.admitted {
-		s.mu.admitted--
+		s.leaveLocked(c.plain.RemoteAddr())
 	}
 	s.mu.oldIn += c.bytesIn.Load()
 	s.mu.oldOut += c.bytesOut.Load()
@@ -182,20 +189,8 @@ func (s *Server) forget(c *Conn) {
 	s.loops.Done()
 }
 
-// admit counts a fresh connection, unless there are too many.
-func (s *Server) admit() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cfg.MaxClients > 0 && s.mu.admitted >= s.cfg.MaxClients {
-		s.mu.rejected++
-		return false
-	}
-	s.mu.admitted++
-	return true
-}
-
 func (s *Server) limits(authenticated bool) bounds {
-	if s.cfg.RequireAuth && !authenticated {
+	if (s.cfg.RequireAuth || s.cfg.AuthRequired != nil) && !authenticated {
 		return bounds{RequestBytes: s.cfg.PreAuthBytes, BeforeAuth: true}
 	}
 	return bounds{RequestBytes: s.cfg.MaxRequestBytes}

@@ -27,6 +27,8 @@ type client struct {
 	format    string
 	hex       bool
 	tls       clientTLS
+
+	user, password, passwordFile string // user "": default
 }
 
 const (
@@ -44,6 +46,8 @@ func (c *client) addFlags(root *cobra.Command) {
 	f.StringSliceVar(&c.endpoints, "endpoints", []string{"127.0.0.1:6379"}, "nodes to ask, tried in this order")
 	f.StringVarP(&c.format, "write-out", "w", formatSimple, "output: simple, json, table or fields")
 	f.DurationVar(&c.timeout, "command-timeout", 5*time.Second, "time limit of one command")
+	f.StringVar(&c.user, "user", "", "name of the user; the password is in REDKEEP_PASSWORD or --password-file")
+	f.StringVar(&c.passwordFile, "password-file", "", "file whose first line is the password of --user")
 	f.BoolVar(&c.hex, "hex", false, "print keys and values as \\x… bytes")
 	c.tls.addFlags(f)
 	root.SetGlobalNormalizationFunc(alsoKnownAs)
@@ -62,6 +66,9 @@ func (c *client) prepare(cmd *cobra.Command, environ []string) error {
 			failed = badArgsf("%s: %w", variableName(f.Name), err)
 		}
 	})
+	if failed == nil {
+		failed = c.credentials(environ)
+	}
 	if failed != nil {
 		return failed
 	}
@@ -122,6 +129,9 @@ func (c *client) askOne(ctx context.Context, endpoint string, args ...any) (repl
 	if reply, err = answer.Result(); errors.Is(err, redis.Nil) {
 		err = nil
 	}
+	if err == nil && reply == nil && failed != nil && !errors.Is(failed, redis.Nil) {
+		err = failed // nothing was sent: go-redis notes a refused login nowhere else
+	}
 	if err != nil {
 		return nil, h, describe(endpoint, err, failed)
 	}
@@ -150,6 +160,8 @@ func (c *client) optionsFor(endpoint string, limit time.Duration) *redis.Options
 		Addr:                     endpoint,
 		TLSConfig:                c.tls.config,
 		Protocol:                 2,
+		Username:                 c.user,
+		Password:                 c.password,
 		PoolSize:                 1,
 		MaxRetries:               -1, // a repeated write is a second write
 		DialTimeout:              min(dialTimeout, c.timeout),

@@ -32,7 +32,7 @@ const (
 // clientVariables belong to the client verbs; the server leaves them alone.
 var clientVariables = []string{"REDKEEP_ENDPOINTS", "REDKEEP_COMMAND_TIMEOUT", "REDKEEP_WRITE_OUT",
 	"REDKEEP_HEX", "REDKEEP_TLS", "REDKEEP_CACERT", "REDKEEP_CERT", "REDKEEP_KEY", "REDKEEP_TLS_SERVER_NAME",
-	"REDKEEP_INSECURE_SKIP_TLS_VERIFY"}
+	"REDKEEP_INSECURE_SKIP_TLS_VERIFY", "REDKEEP_USER", "REDKEEP_PASSWORD", "REDKEEP_PASSWORD_FILE"}
 
 // source is one place that settings come from, with what it says.
 type source struct {

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/redkeep/redkeep/cluster"
+	"github.com/redkeep/redkeep/resp"
 )
 
 // readSettings reads settings as `redkeep server args…` would.
@@ -55,7 +56,8 @@ func TestSettingsDefaults(t *testing.T) {
 		tls: tlsSettings{
 			client: certSettings{auth: "none"}, peer: certSettings{auth: "none"}, minVersion: tls.VersionTLS12,
 		},
-		clusterProtocol: true, clusterName: "redkeep",
+		clusterProtocol: true, clusterName: "redkeep", protected: true, certificateUser: "off",
+		pushLimits: resp.OutputLimits{Hard: 32 << 20, Soft: 8 << 20, For: time.Minute},
 	}
 	if diff := cmp.Diff(want, s, unexported); diff != "" {
 		t.Error(diff)
@@ -101,6 +103,9 @@ func TestSettingsEverywhere(t *testing.T) {
 		"slowlog-log-slower-than": "-1", "slowlog-max-len": "9",
 		"latency-monitor-threshold": "100", "cluster-protocol": "false", "cluster-name": "mymaster",
 		"sentinel-addr": "h:6", "advertise-sentinel-addr": "h:7",
+		"protected-mode": "no", "default-password-file": "/p",
+		"reset-admin-file": "/r", "tls-auth-clients-user": "CN", "max-clients-per-addr": "5",
+		"client-output-buffer-limit": "pubsub 2MiB 1MiB 30", "audit-file": "/a",
 	}
 	separately := []string{"peer-secret-file"} // excludes others
 	var file strings.Builder

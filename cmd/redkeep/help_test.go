@@ -40,7 +40,7 @@ func TestHelpIsComplete(t *testing.T) {
 func TestServerHelpNamesEveryOption(t *testing.T) {
 	stdout, _, _ := do(nil, "", "server", "--help")
 	for _, o := range options {
-		groups := []string{groupNode, groupTLS, groupLimits, groupRaft, groupLog}
+		groups := []string{groupNode, groupTLS, groupUsers, groupLimits, groupRaft, groupLog}
 		if !slices.Contains(groups, o.group) || o.help == "" {
 			t.Errorf("%s: group %q, help %q", o.name, o.group, o.help)
 		}

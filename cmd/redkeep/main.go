@@ -111,8 +111,8 @@ func newRoot(io streams, environ []string) *cobra.Command {
 	addVerbs(root, "node", newServer(io, environ))
 	addVerbs(root, "keys", newPut(c), newGet(c), newDel(c), newTxn(c), newWatch(c), newHistory(c), newCompact(c))
 	addVerbs(root, "locks", newLease(c), newLock(c), newElect(c))
-	addVerbs(root, "cluster", newEndpoint(c), newMember(c), newMoveLeader(c), newAlarm(c), newSnapshot(c),
-		newRecover(c), newCheck(c))
+	addVerbs(root, "cluster", newEndpoint(c), newMember(c), newMoveLeader(c), newUser(c), newAlarm(c),
+		newSnapshot(c), newRecover(c), newCheck(c))
 	addVerbs(root, "tools", newImport(c), newMirror(c), newBench(c), newCert(c), newVersion(c), newDocs(c))
 	root.SetHelpCommandGroupID("tools")
 	root.SetCompletionCommandGroupID("tools")

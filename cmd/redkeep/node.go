@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -44,12 +45,15 @@ type node struct {
 	raft                *cluster.Node
 	http                *http.Server
 
-	serving sync.WaitGroup // one per listener
+	serving sync.WaitGroup // one per listener, and those that make users
+	leaving chan struct{}  // closed by close
+	audit   *os.File       // nil without --audit-file
 }
 
 // startNode returns a node that accepts connections, or an error after it has undone what it had begun.
 func startNode(s settings, log *slog.Logger) (*node, error) {
-	n := &node{settings: s, log: log, meter: newMeter(), fatal: make(chan error, 1), asked: make(chan struct{})}
+	n := &node{settings: s, log: log, meter: newMeter(), fatal: make(chan error, 1), asked: make(chan struct{}),
+		leaving: make(chan struct{})}
 	steps := []func() error{n.listen, n.openTrust, n.openEngine, n.serveClients, n.serveSentinel, n.serveHTTP}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -177,9 +181,19 @@ func (n *node) serveClients() error {
 	s := &n.settings
 	_, port, _ := net.SplitHostPort(n.mainPort().Addr().String())
 	number, _ := strconv.Atoi(port)
+	secrets, err := s.readSecrets()
+	if err != nil {
+		return err
+	}
+	audit, file, err := s.openAudit(n.log)
+	if err != nil {
+		return err
+	}
+	n.audit = file
 	n.dispatcher = commands.New(commands.Config{
+		DefaultPassword: secrets.first, Audit: audit, CertificateName: s.certificateName(),
+		PushLimits: s.pushLimits, ClusterProtocol: s.clusterProtocol,
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
-		ClusterProtocol: s.clusterProtocol,
 		MaxRequestBytes: s.maxRequestBytes, QuotaBytes: s.quotaBytes, DataDir: s.dataDir,
 		MaxTxnOps: int(s.maxTxnOps), LockTTL: s.lockTTL, ConfigFile: s.configFile,
 		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
@@ -193,10 +207,12 @@ func (n *node) serveClients() error {
 	n.dispatcher.Notice(s.slowerThan, s.slowLogLength, s.latencyThreshold)
 	n.server = resp.NewServer(resp.Config{
 		Handler: n.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: int(s.maxRequestBytes),
+		MaxClientsPerAddr: int(s.clientsPerAddr), Admit: n.admit, AuthRequired: n.dispatcher.PasswordNeeded,
 		Logger: n.log,
 	})
 	n.serverRef.Store(n.server)
 	n.dispatcher.Attach(n.server)
+	n.makeUsers(secrets)
 	n.trust.server.Store(n.server)
 	n.serveClientPort("listening for clients", n.clientPort, n.server.Serve)
 	n.serveClientPort("listening for clients with TLS", n.tlsPort, func(ln net.Listener) error {
@@ -280,6 +296,7 @@ func (n *node) expel() {
 // close ends the parts that exist, in the order of the requests, and waits for all goroutines.
 func (n *node) close(ctx context.Context) error {
 	failed := n.sentinel.close(ctx)
+	close(n.leaving)
 	if n.server != nil {
 		n.dispatcher.Interrupt()
 		if err := n.server.Close(ctx); err != nil {
@@ -301,6 +318,9 @@ func (n *node) close(ctx context.Context) error {
 	}
 	n.trust.close()
 	n.serving.Wait()
+	if n.audit != nil {
+		failed = append(failed, n.audit.Close())
+	}
 	return errors.Join(failed...)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/pubsub"
+	"github.com/redkeep/redkeep/resp"
 )
 
 // settings are the values of one `redkeep server`, parsed and within their ranges.
@@ -44,6 +45,11 @@ type settings struct {
 	clusterProtocol                 bool
 	clusterName                     string
 	sentinelAddr, advertiseSentinel string
+	protected                       bool
+	defaultPasswordFile, auditFile  string
+	resetAdminFile, certificateUser string
+	clientsPerAddr                  int64
+	pushLimits                      resp.OutputLimits
 }
 
 // option is one row of the table below: a setting of the server under its only name. The flag is --name, the
@@ -63,6 +69,7 @@ const (
 	groupLimits = "Limits"
 	groupRaft   = "Cluster and log"
 	groupLog    = "Logging"
+	groupUsers  = "Users and strangers"
 )
 
 // options is every setting of the server, in the order of the help page.
@@ -159,6 +166,27 @@ var plainOptions = []option{
 	{"snapshot-bytes", "64MiB", "size", groupRaft,
 		"log written since the last snapshot that calls for the next, if that is more than its size",
 		setSize(func(s *settings) *int64 { return &s.snapshotBytes }, 4<<10, 1<<40)},
+
+	{"protected-mode", "yes", "yes|no", groupUsers,
+		"while the default user has no password, accept clients from this machine alone",
+		setYesNo(func(s *settings) *bool { return &s.protected })},
+	{"default-password-file", "", "file", groupUsers,
+		"first line: password of the default user, until users are changed for the first time",
+		setAnyText(func(s *settings) *string { return &s.defaultPasswordFile })},
+	{"reset-admin-file", "", "file", groupUsers,
+		"first line: password of the user admin, who gets all rights at this start: for who is locked out",
+		setAnyText(func(s *settings) *string { return &s.resetAdminFile })},
+	{"tls-auth-clients-user", "off", "off|CN|SAN", groupUsers,
+		"log a client in as the user that its verified certificate names",
+		setChoice(func(s *settings) *string { return &s.certificateUser }, "off", "CN", "SAN")},
+	{"max-clients-per-addr", "0", "number", groupUsers, "connections at a time from one address; 0 for no limit",
+		setNumber(func(s *settings) *int64 { return &s.clientsPerAddr }, 0, 1_000_000)},
+	{"client-output-buffer-limit", "pubsub 32MiB 8MiB 60", "limits", groupUsers,
+		"a subscriber with more queued than the first, or than the second for so many seconds, is cut",
+		setOutputLimits},
+	{"audit-file", "", "file", groupUsers,
+		"where logins, refusals and changes of users are logged (default: on stderr, with audit=true)",
+		setAnyText(func(s *settings) *string { return &s.auditFile })},
 
 	{"log-level", "info", "debug|info|warn|error", groupLog, "least severe line to log", setLevel},
 	{"log-format", "text", "text|json", groupLog, "form of the lines on stderr",

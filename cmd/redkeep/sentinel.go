@@ -47,6 +47,8 @@ func (n *node) serveSentinel() error {
 	})
 	n.sentinel.server = resp.NewServer(resp.Config{
 		Handler: n.sentinel.dispatcher, MaxClients: int(s.maxClients), MaxRequestBytes: 64 << 10, Logger: n.log,
+		MaxClientsPerAddr: int(s.clientsPerAddr), Admit: n.admit,
+		AuthRequired: n.sentinel.dispatcher.PasswordNeeded,
 	})
 	n.sentinel.dispatcher.Attach(n.sentinel.server)
 	n.log.Info("listening for clients of Sentinel", "addr", l.Addr().String())

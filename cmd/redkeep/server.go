@@ -89,7 +89,7 @@ func refuseClientFlags(cmd *cobra.Command, args []string) (err error) {
 func serverUsage(flags *pflag.FlagSet) string {
 	var b strings.Builder
 	b.WriteString("Usage:\n  redkeep server [flags]\n")
-	for _, group := range []string{groupNode, groupTLS, groupLimits, groupRaft, groupLog} {
+	for _, group := range []string{groupNode, groupTLS, groupUsers, groupLimits, groupRaft, groupLog} {
 		part := pflag.NewFlagSet(group, pflag.ContinueOnError)
 		part.SortFlags = false
 		for _, o := range options {

@@ -105,7 +105,7 @@ func (c *client) watchOne(ctx context.Context, o watchOptions, keys, command []s
 	if err != nil {
 		return err
 	}
-	w, err := api.New(api.Config{Endpoints: c.endpoints})
+	w, err := api.New(api.Config{Endpoints: c.endpoints, Username: c.user, Password: c.password})
 	if err != nil {
 		return err
 	}

@@ -230,7 +230,7 @@ type family struct {
 }
 
 func TestSameAsRedis(t *testing.T) {
-	families := slices.Concat(stringFamilies, keyFamilies, expiryFamilies, connectionFamilies,
+	families := slices.Concat(aclFamilies, stringFamilies, keyFamilies, expiryFamilies, connectionFamilies,
 		introspectionFamilies, valueFamilies, bitmapFamilies, renameFamilies, serverFamilies, multiFamilies,
 		scriptFamilies)
 	for _, g := range targets {

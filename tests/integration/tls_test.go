@@ -437,7 +437,7 @@ func TestBadCertificatesDoNotStart(t *testing.T) {
 	c := node.New(t, node.Options{TLS: true})
 	n, dir := c.Nodes[0], c.Certs
 	good := n.Flags
-	if out, err := redkeep(t, "cert", "node", "--dir", dir, "elsewhere=10.9.9.9"); err != nil {
+	if out, err := runVerb(t, "cert", "node", "--dir", dir, "elsewhere=10.9.9.9"); err != nil {
 		t.Fatal(out)
 	}
 	weak := filepath.Join(t.TempDir(), "weak")

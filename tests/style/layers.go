@@ -23,8 +23,10 @@ var layers = map[string][]string{
 	"pubsub":   {"mvcc"},
 	"locks":    {"mvcc", "lease"},
 	"raftfsm":  {"mvcc", "lease", "pubsub", "locks", "cluster"},
+	"glob":     {},
+	"acl":      {"glob"},
 	"script":   {"resp"}, // replies are what its values become
-	"commands": {"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script", "rdb"},
+	"commands": {"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script", "rdb", "acl", "glob"},
 	"client":   {},
 	"migrate":  {"client", "rdb"},
 }

@@ -61,9 +61,9 @@ var errorPrefix = regexp.MustCompile(`^-?(ERR|NOAUTH|WRONGPASS|NOPERM|OOM|BUSY|C
 	`EXECABORT|NOSCRIPT|NOLEASE|COMPACTED|FUTUREREV|LOCKLOST|NOTLEADER|CORRUPT|UNCERTAIN|WRONGTYPE|NOPROTO|` +
 	`READONLY|LOADING) `)
 
-// checkErrorTexts finds user-visible error texts of package commands outside its errors.go.
+// checkErrorTexts finds user-visible error texts of package commands outside its errors.go and errors_*.go.
 func checkErrorTexts(f *sourceFile) []finding {
-	if f.dir() != "commands" || f.isTest() || path.Base(f.path) == "errors.go" {
+	if f.dir() != "commands" || f.isTest() || strings.HasPrefix(path.Base(f.path), "errors") {
 		return nil
 	}
 	var out []finding

@@ -49,7 +49,8 @@ func newNode(t testing.TB, name, binary string) *Node {
 
 func (n *Node) argv() []string {
 	argv := append(append([]string{}, n.Prefix...), n.binary, "server", "--name", n.Name, "--data-dir", n.Dir,
-		"--client-addr", n.ClientAddr, "--peer-addr", n.PeerAddr, "--http-addr", n.HTTPAddr)
+		"--client-addr", n.ClientAddr, "--peer-addr", n.PeerAddr, "--http-addr", n.HTTPAddr,
+		"--protected-mode", "no") // clients of a test may sit in other network namespaces
 	if n.initial != "" {
 		argv = append(argv, "--initial-cluster", n.initial)
 	}

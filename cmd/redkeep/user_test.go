@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// as runs a client verb as a user and returns what it said.
+func as(addr, user, password, stdin string, args ...string) (stdout, stderr string, code int) {
+	environ := []string{"REDKEEP_ENDPOINTS=" + addr, "REDKEEP_USER=" + user, "REDKEEP_PASSWORD=" + password}
+	return do(environ, stdin, args...)
+}
+
+func secretFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// One command makes the first administrator and shuts out everybody else; from then on users are made and
+// changed with passwords that stand nowhere: not on a command line, not in the logs, not in a crash.
+func TestUserVerbs(t *testing.T) {
+	audit := filepath.Join(t.TempDir(), "audit")
+	p := startServer(t, "--audit-file", audit)
+	addr, _ := p.ready(t)
+	const secret, other = "correct-horse", "battery-staple"
+	steps := []struct {
+		user, password, stdin string
+		args                  []string
+		code                  int
+		says                  string
+	}{
+		{"", "", secret + "\n", []string{"user", "add", "admin", "--admin", "--close-default"}, 0,
+			"User admin created\nUser default disabled\n"},
+		{"", "", "", []string{"put", "k", "v"}, 1, "NOAUTH"},
+		{"admin", "wrong", "", []string{"put", "k", "v"}, 1, "WRONGPASS"},
+		{"admin", secret, "", []string{"put", "k", "v"}, 0, "OK"},
+		{"admin", secret, other + "\n", []string{"user", "add", "app", "--rule", "~app:*", "--rule", "+@all",
+			"--rule",
+			"-@admin", "--rule", "-@dangerous"}, 0, "User app created"},
+		{"app", other, "", []string{"put", "app:1", "v"}, 0, "OK"},
+		{"app", other, "", []string{"get", "k"}, 1, "NOPERM"},
+		{"app", other, "", []string{"get", "app:", "--prefix"}, 0, "app:1"},
+		{"app", other, "", []string{"get", "app:", "--from-key"}, 1, "NOPERM"},
+		{"app", other, "", []string{"user", "grant", "app", "~*"}, 1, "NOPERM"},
+		{"admin", secret, "", []string{"user", "grant", "app", "%R~k"}, 0, "User app changed"},
+		{"app", other, "", []string{"get", "k"}, 0, "v"},
+		{"admin", secret, "", []string{"user", "grant", "app", ">" + other}, exitBadArgs, "does not belong"},
+		{"admin", secret, secret + "2\n", []string{"user", "passwd", "app"}, 0, "new password"},
+		{"app", other, "", []string{"get", "k"}, 1, "WRONGPASS"},
+		{"admin", secret, "", []string{"user", "disable", "app"}, 0, "User app disabled"},
+		{"app", secret + "2", "", []string{"get", "k"}, 1, "WRONGPASS"},
+		{"admin", secret, "", []string{"user", "enable", "app"}, 0, "User app enabled"},
+		{"admin", secret, "", []string{"user", "list"}, 0, "admin\napp\ndefault\n"},
+		{"admin", secret, "", []string{"user", "get", "app"}, 0, "user app on"},
+		{"admin", secret, "", []string{"user", "get", "nobody"}, 1, "no user nobody"},
+		{"admin", secret, "", []string{"user", "delete", "app"}, 0, "User app deleted"},
+		{"admin", secret, "", []string{"user", "delete", "app"}, 1, "no user app"},
+		{"admin", secret, "", []string{"user", "delete", "admin"}, 1, "administrator"},
+		{"admin", secret, "", []string{"user", "disable", "admin"}, 1, "administrator"},
+		{"admin:" + secret, "", "", []string{"get", "k"}, exitBadArgs, "takes a name alone"},
+		{"admin", secret, "", []string{"user", "add", "empty"}, 1, "no password"},
+	}
+	for _, s := range steps {
+		stdout, stderr, code := as(addr, s.user, s.password, s.stdin, s.args...)
+		if code != s.code || !strings.Contains(stdout+stderr, s.says) {
+			t.Fatalf("%q as %s: exit %d, %q %q, want %d, %q", s.args, s.user, code, stdout, stderr, s.code, s.says)
+		}
+	}
+	_ = p.Process.Signal(syscall.SIGQUIT) // a crash: every goroutine with its arguments
+	<-p.exited
+	lines, err := os.ReadFile(audit)
+	if err != nil || !bytes.Contains(lines, []byte(`"msg":"login"`)) || !bytes.Contains(lines, []byte(
+		`"refused"`)) {
+		t.Errorf("the audit log is %s, %v", lines, err)
+	}
+	for name, text := range map[string]string{"stderr": p.stderr.String(), "stdout": p.stdout.String(),
+		"audit": string(lines)} {
+		if strings.Contains(text, secret) || strings.Contains(text, other) {
+			t.Errorf("%s holds a password", name)
+		}
+	}
+	if !strings.Contains(p.stderr.String(), "goroutine ") {
+		t.Error("no crash dump was written, so nothing was looked at")
+	}
+}
+
+// A password from a file counts from the first moment, and who is locked out comes back with a restart.
+func TestPasswordsFromFiles(t *testing.T) {
+	dir := t.TempDir()
+	p := startServer(t, "--data-dir", dir, "--default-password-file", secretFile(t, "first"))
+	addr, _ := p.ready(t)
+	for _, s := range []struct {
+		password string
+		code     int
+	}{{"", 1}, {"wrong", 1}, {"first", 0}} {
+		if _, stderr, code := as(addr, "", s.password, "", "put", "k", "v"); code != s.code {
+			t.Fatalf("with %q: exit %d, %s", s.password, code, stderr)
+		}
+	}
+	_ = p.Process.Signal(syscall.SIGTERM)
+	<-p.exited
+	p = startServer(t, "--data-dir", dir, "--reset-admin-file", secretFile(t, "again"))
+	addr, _ = p.ready(t)
+	eventually(t, "the administrator is back", func() bool {
+		_, _, code := as(addr, "admin", "again", "", "user", "list")
+		return code == 0
+	})
+	if _, _, code := as(addr, "", "", "", "get", "k"); code == 0 {
+		t.Error("the default user's password is forgotten")
+	}
+}
+
+// A file that everybody can read is no place for a password, and a node does not start with one.
+func TestSecretFilesAreLookedAt(t *testing.T) {
+	open := secretFile(t, "x")
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{open: "chmod 600", secretFile(t, ""): "empty",
+		"/nonexistent": "no such file"} {
+		if _, err := readSecret("password-file", path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+}
+
+// Protected mode: while no password is set, a client that comes by another address than the loopback's is
+// told
+// why it is refused.
+func TestProtectedMode(t *testing.T) {
+	own := ownAddress(t)
+	for mode, want := range map[string]string{"yes": "-DENIED Redkeep is running in protected mode",
+		"no": "+PONG"} {
+		p := startServer(t, "--client-addr", net.JoinHostPort(own, "0"), "--protected-mode", mode)
+		addr, _ := p.ready(t)
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Write([]byte("PING\r\n"))
+		said := make([]byte, 44)
+		n, _ := conn.Read(said)
+		if _ = conn.Close(); !strings.HasPrefix(string(said[:n]), want) {
+			t.Errorf("--protected-mode %s says %q", mode, said[:n])
+		}
+	}
+}
+
+// ownAddress is an address of this machine that is not the loopback's.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLoopback() && ip.IP.To4() != nil {
+			return ip.IP.String()
+		}
+	}
+	t.Skip("this machine has no address but the loopback's")
+	return ""
+}

@@ -1,0 +1,222 @@
+package commands
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/redkeep/redkeep/acl"
+	"github.com/redkeep/redkeep/resp"
+)
+
+// Logging in: AUTH and HELLO AUTH.
+
+// login makes the connection a user's. there is false iff the client vanished.
+func (d *Dispatcher) login(c *call, s *session, name, password string, wait waiting) (err error, there bool) {
+	dir := d.directory()
+	u := dir.accounts[name]
+	if u != nil && u.On && u.NoPass {
+		return d.loggedIn(s, dir, u), true
+	}
+	var sealed []string
+	if u != nil && u.On {
+		sealed = u.Passwords
+	}
+	key := d.users.secrets.note(name, password)
+	if d.users.secrets.remembered(key, sealed) {
+		return d.loggedIn(s, dir, u), true
+	}
+	from := hostOf(s.conn.RemoteAddr())
+	if left := d.users.strikes.barred(from, time.Now()); left > 0 {
+		return errTooManyLogins(left), true
+	}
+	ok, there := d.users.secrets.check(key, sealed, password, wait)
+	switch {
+	case !there:
+		return nil, false
+	case !ok:
+		d.users.strikes.add(from, time.Now())
+		d.noteFailedLogin(s, c.row.Name, name)
+		return errWrongPass, true
+	default:
+		return d.loggedIn(s, dir, u), true
+	}
+}
+
+func (d *Dispatcher) loggedIn(s *session, dir *directory, u *account) error {
+	s.become(dir, u)
+	d.users.log.login(s)
+	return nil
+}
+
+// auth is AUTH.
+func auth(c *call, s *session, wait waiting) (resp.Value, error) {
+	name := defaultUser
+	switch len(c.args) {
+	case 2:
+		if u := c.d.directory().accounts[defaultUser]; u.NoPass {
+			return resp.Value{}, errNoPassword
+		}
+	case 3:
+		name = string(c.args[1])
+	default:
+		return resp.Value{}, errSyntax
+	}
+	err, _ := c.d.login(c, s, name, string(c.args[len(c.args)-1]), wait)
+	return resp.OK(), err
+}
+
+func hostOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return host
+}
+
+// strikes counts failed logins by address. A client may be wrong a few times; one that keeps guessing has its
+// guesses refused unlooked at, which also spares the cores. Each strike is forgiven after a while. A password
+// that was right lately is let in all the same, so nobody is locked out by a neighbour behind one address.
+type strikes struct {
+	mu struct {
+		sync.Mutex
+		byHost map[string]strike
+	}
+}
+
+// strike is how many stand against an address at a time.
+type strike struct {
+	count float64
+	at    time.Time
+}
+
+const (
+	strikesMost    = 20
+	strikeForgiven = 3 * time.Second
+	strikeHosts    = 10_000
+)
+
+func (k strike) now(t time.Time) float64 {
+	return max(0, k.count-float64(t.Sub(k.at))/float64(strikeForgiven))
+}
+
+// barred is how long the next guess has to wait; 0: it may come.
+func (k *strikes) barred(host string, t time.Time) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	over := k.mu.byHost[host].now(t) - strikesMost
+	if over < 0 {
+		return 0
+	}
+	return time.Duration((over + 1) * float64(strikeForgiven))
+}
+
+func (k *strikes) add(host string, t time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.mu.byHost == nil || len(k.mu.byHost) >= strikeHosts {
+		k.mu.byHost = map[string]strike{}
+	}
+	k.mu.byHost[host] = strike{k.mu.byHost[host].now(t) + 1, t}
+}
+
+// helloOptions is a parsed HELLO; proto 0 keeps the protocol, name nil the name, user nil the user.
+type helloOptions struct {
+	proto          int
+	name           []byte
+	user, password []byte
+}
+
+func parseHello(c *call) (o helloOptions, err error) {
+	if len(c.args) < 2 {
+		return o, nil
+	}
+	proto, ok := parseInt(c.args[1])
+	switch {
+	case !ok:
+		return o, errProtoNotInt
+	case proto != 2 && proto != 3:
+		return o, errNoProto
+	}
+	o.proto = int(proto)
+	for w := c.options(2); w.more(); {
+		option := w.next()
+		switch {
+		case is(option, "AUTH") && w.at+2 <= len(w.args):
+			o.user, o.password = w.next(), w.next()
+		case is(option, "SETNAME") && w.more():
+			if o.name = w.next(); !printable(o.name) {
+				return o, errClientName
+			}
+		default:
+			return o, errHelloOption(option)
+		}
+	}
+	return o, nil
+}
+
+func hello(c *call, s *session, wait waiting) (resp.Value, error) {
+	o, err := parseHello(c)
+	if err != nil {
+		return resp.Value{}, err
+	}
+	if o.user != nil {
+		if err, _ := c.d.login(c, s, string(o.user), string(o.password), wait); err != nil {
+			return resp.Value{}, err
+		}
+	}
+	if s.who.account == nil {
+		return resp.Value{}, errHelloNoAuth
+	}
+	if o.name != nil {
+		name := string(o.name)
+		s.label(func(l *labels) { l.name = name })
+	}
+	if o.proto != 0 {
+		s.proto = o.proto
+	}
+	return c.d.greeting(s), nil
+}
+
+func (d *Dispatcher) greeting(s *session) resp.Value {
+	fields := []resp.Value{
+		resp.Bulk("server"), resp.Bulk("redis"),
+		resp.Bulk("version"), resp.Bulk(ServerVersion),
+		resp.Bulk("proto"), resp.Int(int64(s.proto)),
+		resp.Bulk("id"), resp.Int(int64(s.id)),
+		resp.Bulk("mode"), resp.Bulk(d.mode()),
+	}
+	if d.cfg.Sentinel == nil {
+		fields = append(fields, resp.Bulk("role"), resp.Bulk(d.helloRole()))
+	}
+	return resp.Map(append(fields, resp.Bulk("modules"), resp.Array())...)
+}
+
+// mode is what HELLO and INFO call this server.
+func (d *Dispatcher) mode() string {
+	switch {
+	case d.cfg.Sentinel != nil:
+		return "sentinel"
+	case d.cfg.ClusterProtocol:
+		return "cluster"
+	default:
+		return "standalone"
+	}
+}
+
+// CertificateUser makes the connection a user's by the name in its verified certificate. It reports whether
+// there is such a user, and that it is on.
+func (d *Dispatcher) certificateUser(s *session, name string) bool {
+	dir := d.directory()
+	u := dir.accounts[name]
+	if name == "" || u == nil || !u.On {
+		return false
+	}
+	_ = d.loggedIn(s, dir, u)
+	return true
+}
+
+// mayAdminister reports whether a user can change users, and so repair what others did.
+func (d *Dispatcher) mayAdminister(u *acl.User) bool {
+	return u.On && (u.NoPass || len(u.Passwords) > 0) && u.MayRun(d.table.find([]byte("acl|setuser")).id)
+}

@@ -1,0 +1,177 @@
+package commands
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// What a connection listens to ends when the right is taken away: a watch alone, with a reason; a channel
+// with
+// the connection, as in Redis; everything with the user.
+func TestListeningEndsWithTheRight(t *testing.T) {
+	n := startNode(t)
+	admin := n.dial(t)
+	admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "~a*", "~b*", "~lock", "&*", "+@all")
+	listener := func(words ...string) *client {
+		c := n.dial(t)
+		c.want("OK", "AUTH", "eve", "x")
+		c.send(encode("HELLO", "3"))
+		c.reply()
+		c.do(words...)
+		return c
+	}
+	byKey, byPrefix := listener("SUBSCRIBE", "watch:a1"), listener("PSUBSCRIBE", "watch:b*")
+	native, both := listener("KV.WATCH", "a", "PREFIX"), listener("SUBSCRIBE", "watch:a1", "watch:b1")
+	both.reply()
+	plain := listener("SUBSCRIBE", "news")
+	lock := listener("SUBSCRIBE", "lock:lock")
+
+	admin.want("OK", "ACL", "SETUSER", "eve", "resetkeys", "~b*", "~lock")
+	const reason = `{"type":"canceled","reason":"permission denied","compact_revision":0}`
+	for c, want := range map[*client]string{
+		byKey:  fmt.Sprintf(`>["message" "watch:a1" %q]`, reason),
+		both:   fmt.Sprintf(`>["message" "watch:a1" %q]`, reason),
+		native: `>["watch-canceled" 1 "permission denied" 0]`,
+	} {
+		if got := c.reply(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	admin.want("OK", "SET", "a1", "hidden")
+	admin.want("OK", "SET", "b1", "seen")
+	for _, c := range []*client{both, byPrefix} {
+		if got := c.reply(); !strings.Contains(got, "seen") || strings.Contains(got, "hidden") {
+			t.Errorf("%s", got)
+		}
+	}
+	for _, c := range []*client{byKey, native} {
+		c.want("PONG", "PING") // nothing came before it
+	}
+
+	admin.want("OK", "ACL", "SETUSER", "eve", "resetchannels", "&watch:*", "&lock:*")
+	if got := plain.reply(); got != "closed" {
+		t.Errorf("a channel that is not allowed any more: %s", got)
+	}
+	admin.want("OK", "ACL", "SETUSER", "eve", "resetkeys", "~b*")
+	if got := lock.reply(); got != "closed" {
+		t.Errorf("a lock that may not be read any more: %s", got)
+	}
+	byPrefix.want("PONG", "PING")
+	admin.want("1", "ACL", "DELUSER", "eve")
+	if got := byPrefix.reply(); got != "closed" {
+		t.Errorf("the user is gone: %s", got)
+	}
+}
+
+// A watch needs the right to all it may show, and a channel name with options is the channel without them.
+func TestWhatMayBeWatched(t *testing.T) {
+	n := startNode(t)
+	for _, tc := range []struct {
+		rules, kind, name string
+		ok                bool
+	}{
+		{"~a &watch:*", "SUBSCRIBE", "watch:a", true}, {"~a &watch:*", "SUBSCRIBE", "watch;rev=1;prev:a",
+			true},
+		{"~a &watch:*", "SUBSCRIBE", "watch;prefix:a", false}, {"~a* &watch:*", "SUBSCRIBE",
+			"watch;prefix:a", true},
+		{"~a* &watch:a", "SUBSCRIBE", "watch;prefix:a", false}, {"~a* &x", "SUBSCRIBE", "watch:a", false},
+		{"%W~a &watch:*", "SUBSCRIBE", "watch:a", false}, {"~a* &watch:*", "PSUBSCRIBE", "watch:a*", true},
+		{"~a* &watch:*", "PSUBSCRIBE", "watch:*", false}, {"~a &watch:*", "PSUBSCRIBE", "watch:a*", false},
+		{"~a* &watch:*", "PSUBSCRIBE", "watch:[ab]", false}, {"~a* &watch:*", "PSUBSCRIBE", "watch:a[ab]",
+			true},
+		{"~m &lock:*", "SUBSCRIBE", "lock:m", true}, {"~a &lock:*", "SUBSCRIBE", "lock:m", false},
+		{"~m &*", "PSUBSCRIBE", "lock:*", false}, {"~m* &*", "PSUBSCRIBE", "lock:m*", true},
+		{"~m* &*", "PSUBSCRIBE", "l*", false}, {"~m* &*", "PSUBSCRIBE", `loc\k:*`, false}, {"~m &*",
+			"PSUBSCRIBE", "x*", true},
+		{"~m &*", "PSUBSCRIBE", "*", false}, {"~m &*", "PSUBSCRIBE", "[l]ock:x", false},
+		{"~x &election:*", "SUBSCRIBE", "election:e", false}, {"~* &c", "SUBSCRIBE", "c", true},
+		{"~* &c*", "PSUBSCRIBE", "cd*", false}, {"~* &c*", "PSUBSCRIBE", "c*", true}, {"~* &c",
+			"SSUBSCRIBE", "d", false},
+	} {
+		s := n.d.walker(t, "on nopass +@all "+tc.rules)
+		err := n.d.permits(s, n.d.table.Lookup([]byte(tc.kind)), tc.name)
+		if (err == nil) != tc.ok {
+			t.Errorf("%s: %s %s: %v", tc.rules, tc.kind, tc.name, err)
+		}
+	}
+}
+
+// A queued command is asked about again at EXEC, and what was forbidden meanwhile is not done.
+func TestExecAsksAgain(t *testing.T) {
+	n := startNode(t)
+	admin, c := n.dial(t), n.dial(t)
+	admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "~a*", "&*", "+@all")
+	c.want("OK", "AUTH", "eve", "x")
+	c.want("OK", "MULTI")
+	for _, words := range [][]string{{"SET", "a", "1"}, {"SET", "ab", "2"}, {"PUBLISH", "c", "m"}, {"ECHO",
+		"x"}} {
+		c.want("QUEUED", words...)
+	}
+	admin.want("OK", "ACL", "SETUSER", "eve", "resetkeys", "~ab", "resetchannels", "-echo")
+	got := c.do("EXEC")
+	for _, want := range []string{"touch the specified keys", "OK", "access one of the channels",
+		"execute the command"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("EXEC: %s, want %s in it", got, want)
+		}
+	}
+	admin.want("nil", "GET", "a")
+	admin.want(`"2"`, "GET", "ab")
+}
+
+// Nobody gets in without a password once one is set; and a connection is limited before.
+func TestLogin(t *testing.T) {
+	n := startNode(t)
+	admin := n.dial(t)
+	admin.want("OK", "ACL", "SETUSER", "root", "on", ">sesam", "~*", "&*", "+@all")
+	admin.want("OK", "AUTH", "root", "sesam")
+	c := n.dial(t)
+	c.want("PONG", "PING")
+	admin.want("OK", "ACL", "SETUSER", "default", "resetpass", ">pw")
+	c.want("PONG", "PING") // it was let in before, as in Redis
+	c = n.dial(t)
+	c.want("(NOAUTH Authentication required.)", "PING")
+	c.want("(NOAUTH Authentication required.)", "MULTI")
+	if r := c.do("HELLO", "3"); !strings.HasPrefix(r, "(NOAUTH HELLO must be called") {
+		t.Error(r)
+	}
+	c.want("(WRONGPASS invalid username-password pair or user is disabled.)", "AUTH", "wrong")
+	c.want("(WRONGPASS invalid username-password pair or user is disabled.)", "AUTH", "nobody", "pw")
+	c.want("OK", "AUTH", "pw")
+	c.want("PONG", "PING")
+	c.want("RESET", "RESET")
+	c.want("(NOAUTH Authentication required.)", "PING")
+	if r := c.do("HELLO", "3", "AUTH", "root", "sesam"); !strings.HasPrefix(r, "{") {
+		t.Error(r)
+	}
+	c.want(`"root"`, "ACL", "WHOAMI")
+	admin.want("OK", "ACL", "SETUSER", "default", "off")
+	if r := admin.do("ACL", "LIST"); !strings.Contains(r, "argon2id$") || strings.Contains(r, "sesam") {
+		t.Error(r)
+	}
+	c.want("OK", "ACL", "SETUSER", "root", "<sesam", ">other")
+	d := n.dial(t)
+	d.want("(WRONGPASS invalid username-password pair or user is disabled.)", "AUTH", "root", "sesam")
+	d.want("OK", "AUTH", "root", "other")
+}
+
+// Guessing is slowed down, and somebody who was in lately gets in all the same.
+func TestGuessing(t *testing.T) {
+	n := startNode(t)
+	admin, c := n.dial(t), n.dial(t)
+	admin.want("OK", "ACL", "SETUSER", "u", "on", ">right")
+	admin.want("OK", "ACL", "SETUSER", "v", "on", ">right")
+	c.want("OK", "AUTH", "u", "right")
+	barred := false
+	for i := 0; i < 2*strikesMost && !barred; i++ {
+		barred = strings.HasPrefix(c.do("AUTH", "u", fmt.Sprint("wrong", i)), "(BUSY ")
+	}
+	if !barred {
+		t.Fatal("guessing goes on and on")
+	}
+	if r := c.do("AUTH", "v", "right"); !strings.HasPrefix(r, "(BUSY ") {
+		t.Errorf("a right guess is told: %s", r)
+	}
+	c.want("OK", "AUTH", "u", "right")
+}
