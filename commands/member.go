@@ -30,7 +30,7 @@ func memberRow(name string, arity int, summary string,
 	serve func(*call, *session, waiting) (resp.Value, error), a ...Arg) Command {
 	return Command{Name: "member." + name, Arity: arity, Kind: KindAdmin, Flags: memberFlags, Group: "cluster",
 		Since: "0.3.0", Categories: CatCluster, Complexity: "O(N) where N is the number of members",
-		Summary: summary, Args: args(a...), block: serve}
+		Summary: summary, Args: args(a...), block: serve, audited: true}
 }
 
 func memberAdd(c *call, _ *session, wait waiting) (resp.Value, error) {

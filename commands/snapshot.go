@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/redkeep/redkeep/acl"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -13,11 +14,13 @@ var snapshotRows = []Command{
 	{Name: "snapshot.save", Arity: -1, Kind: KindAdmin, Flags: backupFlags, Group: "cluster", Since: "0.1.0",
 		Categories: CatCluster, Complexity: "O(N) where N is the size of the state",
 		Summary: "Writes a backup into this node's own data directory.",
-		Args:    args(argString("name").opt(), argToken("SERIALIZABLE").opt()), block: snapshotSave},
+		Args:    args(argString("name").opt(), argToken("SERIALIZABLE").opt()), block: snapshotSave,
+		also: useAll(acl.Read), audited: true},
 	{Name: "snapshot.stream", Arity: -1, Kind: KindAdmin, Flags: backupFlags, Group: "cluster", Since: "0.1.0",
 		Categories: CatCluster, Complexity: "O(N) where N is the size of the state",
 		Summary: "Sends a backup: what it is, then its bytes in pieces.",
-		Args:    args(argToken("SERIALIZABLE").opt()), block: snapshotStream},
+		Args:    args(argToken("SERIALIZABLE").opt()), block: snapshotStream,
+		also: useAll(acl.Read), audited: true},
 }
 
 // snapshotSave writes backups/<name>. The name cannot lead out of that folder.

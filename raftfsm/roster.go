@@ -123,7 +123,7 @@ func (e *Engine) Roster() Roster {
 	return r
 }
 
-// alarmed reports whether a replicated alarm stands for a member. A member whose state differs serves nothing.
+// alarmed reports whether a replicated alarm stands for a member. One whose state differs serves nothing.
 func (e *Engine) alarmed(kind AlarmKind, member cluster.MemberID) bool {
 	return slices.ContainsFunc(*e.machine.alarms.Load(), func(a Alarm) bool {
 		return a.Kind == kind && a.Member == member

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"github.com/redkeep/redkeep/commands"
+	"github.com/redkeep/redkeep/raftfsm"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // as runs a client verb as a user and returns what it said.
@@ -133,40 +137,37 @@ func TestSecretFilesAreLookedAt(t *testing.T) {
 	}
 }
 
-// Protected mode: while no password is set, a client that comes by another address than the loopback's is
-// told
-// why it is refused.
+// Protected mode: while no password is set, only clients of this machine are let in, or those who have proved
+// by a certificate who they are.
 func TestProtectedMode(t *testing.T) {
-	own := ownAddress(t)
-	for mode, want := range map[string]string{"yes": "-DENIED Redkeep is running in protected mode",
-		"no": "+PONG"} {
-		p := startServer(t, "--client-addr", net.JoinHostPort(own, "0"), "--protected-mode", mode)
-		addr, _ := p.ready(t)
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
+	engine := raftfsm.New(raftfsm.Config{})
+	defer engine.Release()
+	d := commands.New(commands.Config{Engine: engine, Logger: slog.New(slog.DiscardHandler), Clock: time.Now})
+	defer func() {
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
 		}
-		_, _ = conn.Write([]byte("PING\r\n"))
-		said := make([]byte, 44)
-		n, _ := conn.Read(said)
-		if _ = conn.Close(); !strings.HasPrefix(string(said[:n]), want) {
-			t.Errorf("--protected-mode %s says %q", mode, said[:n])
+	}()
+	near, far := &net.TCPAddr{IP: net.IPv6loopback}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
+	for _, tc := range []struct {
+		name           string
+		from           net.Addr
+		protected, tls bool
+		auth           string
+		refused        bool
+	}{
+		{"another machine", far, true, false, authNone, true},
+		{"another machine, turned off", far, false, false, authNone, false},
+		{"this machine", near, true, false, authNone, false},
+		{"TLS without certificates", far, true, true, authNone, true},
+		{"TLS with optional certificates", far, true, true, authOptional, true},
+		{"TLS with certificates", far, true, true, authRequire, false},
+		{"plain beside TLS with certificates", far, true, false, authRequire, true},
+	} {
+		n := &node{dispatcher: d}
+		n.settings.protected, n.settings.tls.client.auth = tc.protected, tc.auth
+		if refusal := n.admit(tc.from, tc.tls); (refusal != "") != tc.refused {
+			t.Errorf("%s: %q", tc.name, refusal)
 		}
 	}
-}
-
-// ownAddress is an address of this machine that is not the loopback's.
-func ownAddress(t *testing.T) string {
-	t.Helper()
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range all {
-		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLoopback() && ip.IP.To4() != nil {
-			return ip.IP.String()
-		}
-	}
-	t.Skip("this machine has no address but the loopback's")
-	return ""
 }

@@ -24,8 +24,8 @@ func dialAs(t *testing.T, addr, user, password string) *wire.Conn {
 	return c
 }
 
-// A user made at one member is the same at each, also after all were killed; and what is taken away through one
-// member is taken away from a watch at another, whose client is told so and does not try again.
+// A user made at one member is the same at each, also after all were killed; and what is taken away through
+// one member is taken away from a watch at another, whose client is told so and does not try again.
 func TestUsersAreEverywhere(t *testing.T) {
 	c := node.Start(t, node.Options{Nodes: 3})
 	admin, err := wire.Dial(c.Nodes[0].ClientAddr)

@@ -26,7 +26,9 @@ var layers = map[string][]string{
 	"glob":     {},
 	"acl":      {"glob"},
 	"script":   {"resp"}, // replies are what its values become
-	"commands": {"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script", "rdb", "acl", "glob"},
+	"commands": {
+		"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script", "rdb", "acl", "glob",
+	},
 	"client":   {},
 	"migrate":  {"client", "rdb"},
 }
