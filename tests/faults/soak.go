@@ -40,6 +40,9 @@ func lasting(t testing.TB, seed uint64, asked time.Duration) *soak {
 	for time.Since(s.run.start) < asked && !t.Failed() {
 		s.add(segment(t, w, s.run, plan.rounds(roundsPerSegment)))
 	}
+	if s.sum.injected = s.injected; s.sum.lacksSnapshots() {
+		t.Error("too little work: no snapshot was installed")
+	}
 	s.took = time.Since(s.run.start)
 	return s
 }
