@@ -14,23 +14,23 @@ const modulePath = "github.com/redkeep/redkeep"
 // layers says which of our packages each package may import; imports point one way. A package that is not
 // named here, and is not below cmd or tests, is a finding: a new folder takes its place in the house first.
 var layers = map[string][]string{
-	"certs":    {},
-	"resp":     {},
-	"mvcc":     {},
-	"rdb":      {},
-	"cluster":  {},
-	"lease":    {"mvcc"},
-	"pubsub":   {"mvcc"},
-	"locks":    {"mvcc", "lease"},
-	"raftfsm":  {"mvcc", "lease", "pubsub", "locks", "cluster"},
-	"glob":     {},
-	"acl":      {"glob"},
-	"script":   {"resp"}, // replies are what its values become
+	"certs":   {},
+	"resp":    {},
+	"mvcc":    {},
+	"rdb":     {},
+	"cluster": {},
+	"lease":   {"mvcc"},
+	"pubsub":  {"mvcc"},
+	"locks":   {"mvcc", "lease"},
+	"raftfsm": {"mvcc", "lease", "pubsub", "locks", "cluster"},
+	"glob":    {},
+	"acl":     {"glob"},
+	"script":  {"resp"}, // replies are what its values become
 	"commands": {
 		"resp", "mvcc", "lease", "pubsub", "locks", "raftfsm", "cluster", "script", "rdb", "acl", "glob",
 	},
-	"client":   {},
-	"migrate":  {"client", "rdb"},
+	"client":  {},
+	"migrate": {"client", "rdb"},
 }
 
 // goPackage is the part of go list's answer that the rule reads.
