@@ -2,7 +2,7 @@
 SHELL    := /bin/bash -o pipefail
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BINARY   := bin/redkeep
-CORE     := ./certs/... ./resp/... ./mvcc/... ./lease/... ./locks/... ./pubsub/... ./cluster/... ./raftfsm/... ./script/... ./commands/... \
+CORE     := ./acl/... ./glob/... ./rdb/... ./migrate/... ./certs/... ./resp/... ./mvcc/... ./lease/... ./locks/... ./pubsub/... ./cluster/... ./raftfsm/... ./script/... ./commands/... \
 	./client/... ./cmd/...
 FUZZTIME ?= 20s
 ARGS     ?=

@@ -214,6 +214,10 @@ func (c *checkUp) log() (begun bool) {
 
 // spare is where the next segment is prepared: it must be blank.
 func (c *checkUp) spare() {
+	kept, _ := filepath.Glob(c.dir.file(filepath.Join(walDir, "*"+keptSuffix))) // the pattern is well formed
+	for _, path := range kept {
+		c.add(filepath.Join(walDir, filepath.Base(path)), "an old segment, to become the next spare", nil)
+	}
 	name := filepath.Join(walDir, spareFile)
 	b, err := os.ReadFile(c.dir.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
