@@ -38,8 +38,12 @@ func (e RefusedChange) Error() string { return string(e) }
 // Refusef makes a RefusedChange.
 func Refusef(format string, args ...any) error { return RefusedChange(fmt.Sprintf(format, args...)) }
 
-// aliveTimeout is how long a member may take to show that it is there.
-const aliveTimeout = time.Second
+const (
+	// aliveTimeout is how long a member may take to show that it is there: longer than a link rests between two
+	// attempts to dial.
+	aliveTimeout = backoffMax + 500*time.Millisecond
+	askAgain     = 100 * time.Millisecond
+)
 
 // plan is the configuration that a change is weighed against.
 type plan struct {
@@ -212,35 +216,45 @@ func (n *Node) Probe(addr string) (MemberID, error) {
 	return h.member, nil
 }
 
-// Alive asks every member of the list and returns those that answered, this node included.
+// Alive asks every member of the list and returns those that answered, this node included. One that cannot be
+// asked is asked again until time is up: it may be that nobody has dialled it since it came back.
 func (n *Node) Alive(ctx context.Context, list []Member) map[MemberID]bool {
 	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
 	defer cancel()
+	alive, open := map[MemberID]bool{n.self: true}, 0
 	answers := make(chan MemberID, len(list))
-	alive, open := map[MemberID]bool{}, 0
 	for _, m := range list {
-		if m.ID == n.self {
-			alive[m.ID] = true
-			continue
+		if m.ID != n.self {
+			open++
+			go func() { answers <- n.askUntil(ctx, m.ID) }()
 		}
-		open++
-		n.peers.send(m.ID, kindTerm, nil, func(_ []byte, err error) {
-			id := m.ID
-			if err != nil {
-				id = 0
-			}
-			answers <- id
-		})
 	}
 	for ; open > 0; open-- {
+		alive[<-answers] = true
+	}
+	delete(alive, 0)
+	return alive
+}
+
+// askUntil returns the member's id once it answers, 0 if it does not before ctx ends.
+func (n *Node) askUntil(ctx context.Context, id MemberID) MemberID {
+	for {
+		answered := make(chan error, 1)
+		n.peers.send(id, kindTerm, nil, func(_ []byte, err error) { answered <- err })
 		select {
-		case id := <-answers:
-			alive[id] = true
+		case err := <-answered:
+			if err == nil {
+				return id
+			}
 		case <-ctx.Done():
-			return alive
+			return 0
+		}
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return 0
 		}
 	}
-	return alive
 }
 
 // plan returns the latest configuration once it is committed.
