@@ -14,7 +14,7 @@ import (
 // its successor is, for each lease, a time that is never shorter than what a client was promised and hardly
 // longer than what is left. So there is a lease time: it runs while somebody leads, and stands still in
 // between. A lease in the table is either full, which means "its whole TTL from the moment the next leader
-// starts", or has a deadline in lease time. A grant and a replicated renewal make it full. About once a
+// starts", or has a deadline in lease time. A grant and a replicated renewal make it full. Twice a
 // second, while there are leases, the leader replicates a checkpoint: the lease time, and a deadline for each
 // lease that has become full since. The others need not be named: their deadlines hold.
 //
@@ -36,7 +36,7 @@ import (
 // lease at each change of leader, as etcd does by default (a lease may live for ever); checkpoints that name
 // each lease that is left (their cost grows with the leases that nobody touches); wall clocks (they jump).
 //
-// Drawback: an idle cluster with a lease writes an entry a second.
+// Drawback: an idle cluster with a lease writes two entries a second.
 
 // Ref names one grant of a lease id, as of its last replicated renewal.
 type Ref struct {

@@ -19,7 +19,7 @@ const (
 	leaseTick       = 100 * time.Millisecond // no lease is shorter
 	leasesAtOnce    = 500
 	marksAtOnce     = 4096
-	checkpointEvery = time.Second
+	checkpointEvery = 500 * time.Millisecond // a change of leader makes a lease longer by as much
 )
 
 func (d *leaseDesk) expire() {
