@@ -41,7 +41,7 @@ func (r *run) newBorrower(addr string) *borrower {
 	b := &borrower{run: r, id: id, rng: rand.New(rand.NewPCG(r.seed+uint64(r.first)<<32, uint64(11000+id)))}
 	b.redis = redis.NewClient(&redis.Options{
 		Addr: addr, PoolSize: 2, MaxRetries: -1, DialTimeout: time.Second, ReadTimeout: clientTimeout,
-		Protocol: 2 + id%2, DisableIdentity: true, TLSConfig: wire.TLSFor(addr),
+		Protocol: 2 + id%2, DisableIdentity: true, TLSConfig: wire.TLSFor(addr), Password: wire.PasswordFor(addr),
 	})
 	r.borrowers = append(r.borrowers, b)
 	return b

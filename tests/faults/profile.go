@@ -11,7 +11,7 @@ type Profile struct {
 	Faults string // names from faults, or "all"; every one strikes before any strikes twice
 	Second int    // of a hundred rounds so many have a second fault on top of the first
 	Flags  string // for the nodes, after shortTimes
-	TLS    bool   // clients and members speak TLS, with certificates on both sides
+	TLS    bool   // clients and members speak TLS, with certificates on both sides, and clients log in
 
 	Clients int           // for each node
 	Pace    time.Duration // between two pipelines of a client

@@ -44,7 +44,7 @@ func newWorld(t testing.TB, p *Profile) *world {
 		fell: map[*node.Process]int{}}
 	o := node.Options{
 		Nodes: p.Nodes, Flags: append(shortTimes(), strings.Fields(p.Flags)...), Faults: true, TLS: p.TLS,
-		Place: w.place,
+		Users: p.TLS, Place: w.place,
 	}
 	w.cluster = node.New(t, o)
 	if p.Spares > 0 {

@@ -20,6 +20,7 @@ type Options struct {
 	Place  func(i int, n *Node) // moves a node to addresses and folders of its own, may be nil
 	Faults bool                 // a binary that obeys Node.Fault
 	TLS    bool                 // clients and members speak TLS, with certificates on both sides
+	Users  bool                 // the default user has a password, with which the test logs in
 }
 
 // Cluster is a set of nodes with the same --initial-cluster. It belongs to one goroutine at a time.
@@ -61,6 +62,9 @@ func New(t testing.TB, o Options) *Cluster {
 	}
 	if o.TLS {
 		c.secure(o.Binary)
+	}
+	if o.Users {
+		c.demandPassword()
 	}
 	return c
 }

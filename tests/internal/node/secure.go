@@ -33,6 +33,20 @@ func (c *Cluster) secure(binary string) {
 	}
 }
 
+// demandPassword gives the default user a password, at every node, and has the test log in with it.
+func (c *Cluster) demandPassword() {
+	c.t.Helper()
+	const password = "between us"
+	file := filepath.Join(c.t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, n := range c.Nodes {
+		n.Flags = append(n.Flags, "--default-password-file", file)
+		c.t.Cleanup(wire.UsePassword(n.ClientAddr, password))
+	}
+}
+
 // SecureFlags are those of a node whose folder is dir, as `cert create` fills it, and whose only client
 // address is addr.
 func SecureFlags(dir, addr string) []string {

@@ -25,7 +25,12 @@ func Dial(addr string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Net: nc, Timeout: DefaultTimeout, br: bufio.NewReader(nc)}, nil
+	c := &Conn{Net: nc, Timeout: DefaultTimeout, br: bufio.NewReader(nc)}
+	if err := c.login(addr); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // Close closes the connection.

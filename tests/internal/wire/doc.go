@@ -7,6 +7,6 @@
 // decoder.
 //
 // A Conn belongs to one goroutine; there are no locks and no goroutines here. UseTLS names addresses that are
-// spoken to with TLS. The package refuses to be
+// spoken to with TLS, UsePassword those where Dial logs in. The package refuses to be
 // clever: no pooling, no reconnecting, no retry, since each of these would blur what a test has seen.
 package wire

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -25,6 +26,40 @@ func TLSFor(addr string) *tls.Config {
 	}
 	return cfg.(*tls.Config)
 }
+
+// passwords are the addresses at which one has to log in, each with the default user's password.
+var passwords sync.Map
+
+// UsePassword makes Dial log in at addr from now on.
+func UsePassword(addr, password string) (forget func()) {
+	passwords.Store(addr, password)
+	return func() { passwords.Delete(addr) }
+}
+
+// PasswordFor returns what UsePassword was told about addr, for clients that dial for themselves; "" if there
+// is none.
+func PasswordFor(addr string) string {
+	password, _ := passwords.Load(addr)
+	text, _ := password.(string)
+	return text
+}
+
+// login logs in, if addr wants it.
+func (c *Conn) login(addr string) error {
+	password := PasswordFor(addr)
+	if password == "" {
+		return nil
+	}
+	c.Timeout = loginTimeout
+	defer func() { c.Timeout = DefaultTimeout }()
+	r, err := c.Do("AUTH", "default", password)
+	if err == nil && r.IsErr() {
+		err = fmt.Errorf("AUTH at %s: %s", addr, r.Text)
+	}
+	return err
+}
+
+const loginTimeout = 5 * time.Second
 
 // TCP is the socket below, whether there is TLS over it or not.
 func (c *Conn) TCP() *net.TCPConn {
