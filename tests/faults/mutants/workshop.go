@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/redkeep/redkeep/tests/internal/node"
@@ -115,13 +116,20 @@ func (w *workshop) overlay(m mutant) (path string, err error) {
 	return path, errors.Join(err, os.WriteFile(path, list, 0o644))
 }
 
-// compile compiles the packages that a patch changes, and those that stand on them.
+// compile compiles the packages that a patch changes. Those that stand on them would take most of the time,
+// and a defect changes what a function does, not what it is called.
 func (w *workshop) compile(m mutant) error {
 	overlay, err := w.overlay(m)
 	if err != nil {
 		return err
 	}
-	return w.run(w.root, "go", "build", "-overlay", overlay, "-tags", node.FaultTag, "./commands", "./cluster")
+	args := []string{"go", "build", "-overlay", overlay, "-tags", node.FaultTag}
+	for _, file := range m.files {
+		if folder := "./" + filepath.Dir(file); !slices.Contains(args, folder) {
+			args = append(args, folder)
+		}
+	}
+	return w.run(w.root, args...)
 }
 
 // build makes a binary with the defect, which obeys fault commands.
