@@ -146,6 +146,7 @@ func (s *Store) CompactSlice(max int) (more bool) {
 	if limit < 0 || !st.garbage.ready(limit) {
 		return false
 	}
+	st.history.ahead = func(keys []string) { s.batch.warming.chains(&st.index.table, keys) }
 	st.history.update(func(tx *buntdb.Tx) error {
 		return st.sweep(tx, &s.batch.warming, limit, max)
 	})

@@ -45,8 +45,12 @@ type history struct {
 	db    *buntdb.DB
 	pages []*page // the directory; the last one is open, all others are closed
 	empty int     // pages of the directory that have gone
-	saved int     // the first page that the database may not have as it is
-	kept  int     // pages before this one keep invariant 11
+
+	// ahead is told the keys of records that are about to be moved; nil for nobody.
+	ahead func(keys []string)
+	keys  []string // scratch
+	saved int      // the first page that the database may not have as it is
+	kept  int      // pages before this one keep invariant 11
 }
 
 // Tests make these smaller.
@@ -239,6 +243,7 @@ func (h *history) evacuate(tx *buntdb.Tx, at int, moved func(old, r Record)) err
 	for _, p := range from {
 		size += p.livingBytes()
 	}
+	h.lookAhead(from)
 	into.data, into.at = make([]byte, 0, size), make([]uint16, 0, pageRecords)
 	for _, p := range from {
 		p.each(position{}, func(r Record) bool {
@@ -254,6 +259,22 @@ func (h *history) evacuate(tx *buntdb.Tx, at int, moved func(old, r Record)) err
 	h.empty--
 	*from[0] = *into // where the directory looks for it
 	return set(tx, from[0])
+}
+
+// lookAhead tells whose keys are about to be moved.
+func (h *history) lookAhead(from []*page) {
+	if h.ahead == nil {
+		return
+	}
+	h.keys = h.keys[:0]
+	for _, p := range from {
+		p.each(position{}, func(r Record) bool {
+			h.keys = append(h.keys, r.Key())
+			return true
+		})
+	}
+	h.ahead(h.keys)
+	clear(h.keys) // they hold the old memory
 }
 
 func fitTogether(a, b *page) bool {

@@ -50,6 +50,20 @@ func (w *warming) slots(t *keyTable, keys []string) {
 	}
 }
 
+// chains looks at what moving the records of keys is going to look at.
+func (w *warming) chains(t *keyTable, keys []string) {
+	for len(keys) > 0 {
+		n := min(len(keys), warmKeys)
+		w.slots(t, keys[:n])
+		for _, c := range w.chain[:n] {
+			if c != nil {
+				w.sum += uint64(len(c.head.enc))
+			}
+		}
+		keys = keys[n:]
+	}
+}
+
 func (w *warming) records(n int) {
 	for i, c := range w.chain[:n] {
 		w.head[i], w.past[i] = "", nil
