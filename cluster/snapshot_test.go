@@ -54,6 +54,7 @@ func TestInstall(t *testing.T) {
 			// raft-wal still reads removed entries of the unsealed segment: keep segments small.
 			c := newCluster(t, 3, func(c *Config) {
 				c.LogStore, c.trailingBytes, c.SegmentBytes = store, 1, 64<<10
+				c.HeartbeatTimeout = time.Second // one leader for all of it
 			})
 			lead := c.leader()
 			late := (lead + 1) % 3
