@@ -131,10 +131,12 @@ func freeAddr() (string, error) {
 func freeAddrs(n int) ([]string, error) {
 	out := make([]string, n)
 	for i := range out {
-		var err error
-		if out[i], err = freeAddr(); err != nil {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
 			return nil, err
 		}
+		defer l.Close() // all at the end, so that no port is given twice
+		out[i] = l.Addr().String()
 	}
 	return out, nil
 }

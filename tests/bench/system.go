@@ -182,7 +182,7 @@ func startRedis(c config, ps *processes) (*system, error) {
 
 // settle waits until the system takes writes and puts its leader first among the addresses.
 func (s *system) settle() error {
-	return poll(60*time.Second, 50*time.Millisecond, func() error {
+	err := poll(60*time.Second, 50*time.Millisecond, func() error {
 		for i, a := range s.addrs {
 			ok, err := s.leads(a)
 			if err != nil {
@@ -195,6 +195,13 @@ func (s *system) settle() error {
 		}
 		return fmt.Errorf("%s has no leader", s.name)
 	})
+	for _, p := range s.procs {
+		if err != nil {
+			said, _ := os.ReadFile(p.log)
+			err = fmt.Errorf("%w\n%s: …%s", err, p.name, said[max(0, len(said)-1000):])
+		}
+	}
+	return err
 }
 
 func (s *system) tryWrite() error {
