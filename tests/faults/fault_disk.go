@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/redkeep/redkeep/tests/internal/node"
+	"github.com/redkeep/redkeep/tests/internal/wire"
 )
 
 // diskFaults fill a disk, or let its syncs hang, fail or take their time.
@@ -36,8 +38,24 @@ func fillDisk(w *world, n *node.Node, left int64) func() {
 	fill(ballast, left)
 	return func() {
 		os.Remove(ballast)
-		w.launch(n)
+		w.filled = append(w.filled, n)
 	}
+}
+
+// revive starts the nodes again that ended because their disk was full. One may still be about to: it counts
+// as well when it takes a write.
+func (w *world) revive() {
+	for _, n := range w.filled {
+		node.Eventually(w.t, 20*time.Second, n.Name+" runs", func() error {
+			w.launch(n)
+			r, err := wire.Once(n.ClientAddr, time.Second, "SET", "revived", "1")
+			if err == nil && r.IsErr() {
+				err = errors.New(r.Text)
+			}
+			return err
+		})
+	}
+	w.filled = nil
 }
 
 // fill makes a file that takes all room but this much. A full disk is what it is for, so errors do not
@@ -105,4 +123,5 @@ func (w *world) bury() {
 		w.launch(n)
 	}
 	w.doomed = nil
+	w.revive()
 }

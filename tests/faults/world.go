@@ -27,6 +27,7 @@ type world struct {
 	rng      *rand.Rand                       // of the fault that strikes now; drawn from the seed alone
 	held     map[*node.Node]bool
 	doomed   []*node.Node          // nodes whose syncs fail
+	filled   []*node.Node          // whose disk was full in this round
 	spare    *node.Node            // not one of the cluster's, on a machine of its own; nil without
 	installs map[*node.Process]int // snapshots that each process has taken from a leader
 	fell     map[*node.Process]int // times that a watch of it fell behind
