@@ -46,6 +46,7 @@ func TestTheLogIsKeptForAFollowerThatLoadsASnapshot(t *testing.T) {
 			gated := ""
 			c := newCluster(t, 3, func(c *Config) {
 				c.LogStore, c.trailingBytes, c.SegmentBytes = store, 1, 64<<10
+				c.HeartbeatTimeout = time.Second // one leader for all of it
 				if c.Name == gated {
 					slow.BatchingFSM, c.FSM = c.FSM, slow
 				}
