@@ -33,9 +33,10 @@ type Config struct {
 	// Join is the peer addresses of members of a running cluster that a node without data joins. A node with
 	// data only compares its cluster with theirs. See join.go.
 	Join          []string
-	JoinAsLearner bool          // it stays a learner until it is promoted by hand
-	Replace       string        // name of the dead member whose place it takes
-	JoinTimeout   time.Duration // how long Open looks for a member that answers; default 10 s
+	JoinAsLearner bool            // it stays a learner until it is promoted by hand
+	Replace       string          // name of the dead member whose place it takes
+	JoinTimeout   time.Duration   // how long Open looks for a member that answers; default 10 s
+	Stop          <-chan struct{} // closed: Open looks no longer; may be nil
 
 	// Announce makes a member tell the others when AdvertisePeer is not the address they know.
 	Announce bool

@@ -18,6 +18,7 @@ var (
 	ErrDataDirUsed    = errors.New("data directory is not empty")
 	ErrJoinRefused    = errors.New("the cluster refuses this node")
 	ErrNoSeed         = errors.New("no member of the cluster to join answers")
+	ErrStopped        = errors.New("stopped before a member of the cluster to join answered")
 	ErrPeerAddrInUse  = errors.New("peer address cannot be opened")
 	ErrConfig         = errors.New("cluster configuration")
 	ErrCorrupt        = errors.New("CORRUPT")

@@ -70,7 +70,7 @@ func (h hello) guest() bool {
 }
 
 // join gives a node without data its identity. It tries the seeds until one of them answers, for at most
-// Config.JoinTimeout; a refusal is final.
+// Config.JoinTimeout or until Config.Stop; a refusal is final.
 func (n *Node) join() error {
 	if n.mux.advertise == "" || isUnspecified(n.mux.advertise) {
 		return fmt.Errorf("%w: --join needs --advertise-peer-addr: nobody can dial %s", ErrConfig, n.mux.advertise)
@@ -91,7 +91,11 @@ func (n *Node) join() error {
 		if time.Now().After(end) {
 			return fmt.Errorf("%w: %w; give --join the peer address of a running member", ErrNoSeed, last)
 		}
-		time.Sleep(joinRetry)
+		select {
+		case <-time.After(joinRetry):
+		case <-n.cfg.Stop:
+			return ErrStopped
+		}
 	}
 }
 

@@ -67,9 +67,11 @@ func (d *Dispatcher) waitForTurn(conn *resp.Conn, s *session) bool {
 	return there
 }
 
-// do submits one operation and waits for its result; there is false iff the client vanished.
-func (t *turn) do(op mvcc.Op) (r *mvcc.OpResult, err error, there bool) {
+// do submits one operation and waits for its result; there is false iff the client vanished. A patient one
+// is for who will have to wait for his turn anyway.
+func (t *turn) do(op mvcc.Op, patient bool) (r *mvcc.OpResult, err error, there bool) {
 	sub := t.d.engine.NewSubmission()
+	sub.Patient = patient
 	sub.AddTxn(&mvcc.Txn{Then: []mvcc.Op{op}})
 	t.d.engine.Submit(sub)
 	if !t.conn.Wait(sub.Done()) {
@@ -86,7 +88,7 @@ func (t *turn) do(op mvcc.Op) (r *mvcc.OpResult, err error, there bool) {
 
 // take enters the queue and waits until the place holds.
 func (t *turn) take() (v resp.Value, there bool) {
-	r, err, there := t.do(t.join.op(0))
+	r, err, there := t.do(t.join.op(0), !t.d.engine.Book().Free(t.join.queue, t.join.shared))
 	switch {
 	case !there:
 		t.giveUp()
@@ -167,7 +169,7 @@ func (t *turn) whyGone() error {
 
 // timeUp leaves the queue, unless the place has just come to hold.
 func (t *turn) timeUp() (v resp.Value, there bool) {
-	r, err, there := t.do(t.join.leave(t.token, mvcc.FlagTry))
+	r, err, there := t.do(t.join.leave(t.token, mvcc.FlagTry), false)
 	switch {
 	case !there:
 		t.giveUp()

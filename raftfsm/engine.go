@@ -33,6 +33,8 @@ type Config struct {
 	Monotonic        func() time.Duration // counts leases; nil: the time since New
 	Logger           *slog.Logger
 	Stats            *Stats
+
+	patience time.Duration // 3 ms: of patient submissions; only tests give another
 }
 
 func (c Config) withDefaults() Config {
@@ -42,6 +44,7 @@ func (c Config) withDefaults() Config {
 	c.HistoryBytes = or(c.HistoryBytes, 256<<20)
 	c.HistoryAge = or(c.HistoryAge, time.Hour)
 	c.DiskReserveBytes = or(c.DiskReserveBytes, 128<<20)
+	c.patience = or(c.patience, 3*time.Millisecond)
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -124,6 +127,7 @@ func New(cfg Config) *Engine {
 		limits: limits{
 			timeout: cfg.RequestTimeout, entryBytes: entryBytes, entryRequests: entryRequests,
 			maxRequest: int(cfg.MaxRequestBytes) + entrySlack, inflight: maxInflight, queueBytes: queueBytes,
+			patience: cfg.patience,
 		},
 	}
 	e.barrier = &barrier{

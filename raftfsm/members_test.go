@@ -405,7 +405,8 @@ func TestMemberMovesToAnotherAddress(t *testing.T) {
 
 func TestJoinRefusals(t *testing.T) {
 	g, other := newGroup(t, 1, Config{}), newGroup(t, 1, Config{})
-	lead := g.leader()
+	lead, stopped := g.leader(), make(chan struct{})
+	close(stopped)
 	for _, c := range []struct {
 		name, want string
 		change     func(*cluster.Config)
@@ -417,6 +418,7 @@ func TestJoinRefusals(t *testing.T) {
 		{"x", "no member of the cluster to join answers", func(c *cluster.Config) {
 			c.Join, c.JoinTimeout = []string{freeAddr(t)}, time.Millisecond
 		}},
+		{"x", "stopped before", func(c *cluster.Config) { c.Join, c.Stop = []string{freeAddr(t)}, stopped }},
 	} {
 		m := g.prepare(c.name, lead, c.change)
 		m.cfg.FSM = New(m.ecfg).FSM()

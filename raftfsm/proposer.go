@@ -77,8 +77,9 @@ type limits struct {
 	timeout       time.Duration // of a submission, from Submit to Done
 	entryBytes    int           // a batch takes no more submissions above this
 	entryRequests int
-	maxRequest    int   // one submission alone may be as large as this
-	inflight      int   // batches of a follower
+	maxRequest    int // one submission alone may be as large as this
+	inflight      int // batches of a follower
+	patience      time.Duration
 	queueBytes    int64 // queue and batches in flight together
 }
 
@@ -95,9 +96,15 @@ type batch struct {
 
 // submit queues s. Done follows, within about the request timeout. REQUIRES: s.Len() > 0.
 func (p *proposer) submit(s *Submission) {
-	s.deadline = time.Now().Add(p.limits.timeout)
+	now := time.Now()
+	s.deadline = now.Add(p.limits.timeout)
+	p.beginPatience(s, now)
 	if err := p.enqueue(s); err != nil {
 		s.finish(err)
+		return
+	}
+	if s.Patient {
+		time.AfterFunc(p.limits.patience, p.remind)
 		return
 	}
 	p.send()
@@ -196,7 +203,7 @@ func (p *proposer) follow(term cluster.Term) *batch {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.mu.queue) == 0 || len(p.mu.inflight) >= p.limits.inflight || p.unacknowledgedLocked() ||
+	if p.patientLocked() || len(p.mu.inflight) >= p.limits.inflight || p.unacknowledgedLocked() ||
 		p.mu.rounds.term != term {
 		return nil
 	}

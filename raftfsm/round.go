@@ -65,7 +65,7 @@ func (p *proposer) nextRound(term cluster.Term) (foreign []forwarded, own []*bat
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r, there := &p.mu.rounds, p.thereLocked()
-	if r.term != term || there == 0 || !p.dueLocked(there) {
+	if r.term != term || p.patientLocked() || !p.dueLocked(there) {
 		return nil, nil
 	}
 	foreign, r.waiting = r.waiting, nil

@@ -16,11 +16,16 @@ import (
 type Submission struct {
 	Owner uint64 // the connection it comes from, for those who do not want news of their own writes
 
+	// Patient is for what waits anyway once it is done, as a place in a queue does: it does not begin a round
+	// but shares the next one, or begins its own if there is none for a moment.
+	Patient bool
+
 	buf      []byte // encoded requests
 	n        int
 	term     cluster.Term // not 0: worth something in this term only, void in any other
 	done     chan struct{}
 	deadline time.Time
+	hurry    time.Time // when patience is over; zero: none
 	err      error
 	results  []mvcc.Result
 }

@@ -45,15 +45,17 @@ type node struct {
 	raft                *cluster.Node
 	http                *http.Server
 
-	serving sync.WaitGroup // one per listener, and those that make users
-	leaving chan struct{}  // closed by close
-	audit   *os.File       // nil without --audit-file
+	serving  sync.WaitGroup  // one per listener, and those that make users
+	stopping <-chan struct{} // a signal has come
+	leaving  chan struct{}   // closed by close
+	audit    *os.File        // nil without --audit-file
 }
 
-// startNode returns a node that accepts connections, or an error after it has undone what it had begun.
-func startNode(s settings, log *slog.Logger) (*node, error) {
+// startNode returns a node that accepts connections, or an error after it has undone what it had begun. A
+// node that looks for a cluster to join gives up with cluster.ErrStopped when stop is closed.
+func startNode(s settings, log *slog.Logger, stop <-chan struct{}) (*node, error) {
 	n := &node{settings: s, log: log, meter: newMeter(), fatal: make(chan error, 1), asked: make(chan struct{}),
-		leaving: make(chan struct{})}
+		stopping: stop, leaving: make(chan struct{})}
 	steps := []func() error{n.listen, n.openTrust, n.openEngine, n.serveClients, n.serveSentinel, n.serveHTTP}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -135,7 +137,8 @@ func (n *node) openEngine() error {
 	n.meter.watch(engine.Stats())
 	raft, err := cluster.Open(cluster.Config{
 		DataDir: s.dataDir, Name: s.name, PeerAddr: s.peerAddr, AdvertisePeer: s.advertisePeer,
-		Join: s.join, JoinAsLearner: s.joinAsLearner, Replace: s.replace, Announce: s.announcePeer,
+		Join: s.join, JoinAsLearner: s.joinAsLearner, Replace: s.replace, Stop: n.stopping,
+		Announce:       s.announcePeer,
 		InitialCluster: s.initialCluster, LogStore: s.logStore,
 		HeartbeatTimeout: 10 * s.heartbeatInterval, ElectionTimeout: s.electionTime, SnapshotBytes: s.snapshotBytes,
 		FSM: engine.FSM(), CheckEntry: raftfsm.CheckEntry, VerifySnapshot: raftfsm.VerifySnapshot,

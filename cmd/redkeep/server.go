@@ -120,11 +120,13 @@ func runServer(ctx context.Context, s settings, io streams) error {
 		return err
 	}
 	defer endFaults()
-	n, err := startNode(s, log)
-	if errors.Is(err, cluster.ErrCorrupt) {
+	n, err := startNode(s, log, stop)
+	switch {
+	case errors.Is(err, cluster.ErrStopped):
+		return nil
+	case errors.Is(err, cluster.ErrCorrupt):
 		return fmt.Errorf("%w. %s", err, damageAdvice(s.dataDir))
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	ready, removed := n.engine.Ready(), n.engine.Removed()
