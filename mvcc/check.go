@@ -111,6 +111,7 @@ func (k *checker) checkHistory() {
 func (k *checker) checkDirectory() {
 	h := &k.st.history
 	items, empty := map[string]string{}, 0
+	held, dead := int64(0), int64(0)
 	_ = h.db.View(func(tx *buntdb.Tx) error {
 		return tx.Ascend("", func(key, value string) bool {
 			items[key] = value
@@ -118,17 +119,31 @@ func (k *checker) checkDirectory() {
 		})
 	})
 	for i, p := range h.pages {
-		k.require(i == 0 || h.pages[i-1].first.before(p.first), 9, "page %d is not sorted", i)
+		k.require((i == 0 || h.pages[i-1].first.before(p.first)) && h.firsts[i] == p.first, 9,
+			"page %d is not sorted", i)
 		if p.at == nil {
 			empty++
 			continue
 		}
 		k.require(items[p.key()] == p.text(), 9, "the database lacks page %d", i)
-		k.require(i >= h.kept || 3*p.living() >= len(p.at), 11, "%d of %d live in page %d",
-			p.living(), len(p.at), i)
+		if i < h.closed {
+			held, dead = held+int64(len(p.data)), dead+p.deadBytes()
+		}
 	}
+	k.require(held == h.held && dead == h.dead, 11, "%d bytes held, %d dead, counted %d and %d", held, dead,
+		h.held, h.dead)
 	k.require(len(items) == len(h.pages)-empty && empty == h.empty, 9,
 		"%d items for %d pages, %d gone, counted %d", len(items), len(h.pages), empty, h.empty)
+}
+
+// deadBytes counts what waste is to be.
+func (p *page) deadBytes() (n int64) {
+	for i := range p.at {
+		if p.dead&(1<<i) != 0 {
+			n += int64(len(p.record(i).enc))
+		}
+	}
+	return n
 }
 
 // holds reports whether r is one of the chain's records, in the same place of memory.

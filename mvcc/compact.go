@@ -156,7 +156,7 @@ func (s *Store) CompactSlice(max int) (more bool) {
 
 // sweep takes at most max records of garbage out of index and history.
 func (st *state) sweep(tx *buntdb.Tx, w *warming, limit Revision, max int) error {
-	if err := st.history.settle(tx, st.moved); err != nil {
+	if err := st.history.settle(tx); err != nil {
 		return err
 	}
 	for ahead := 0; max > 0; max, ahead = max-1, ahead-1 {
@@ -167,10 +167,13 @@ func (st *state) sweep(tx *buntdb.Tx, w *warming, limit Revision, max int) error
 		if !ok {
 			break
 		}
-		if err := st.history.remove(tx, st.dropOldest(e.chain), st.moved); err != nil {
+		if err := st.history.remove(tx, st.dropOldest(e.chain)); err != nil {
 			return err
 		}
 		st.count.records--
+	}
+	if err := st.history.clean(tx, st.moved); err != nil {
+		return err
 	}
 	st.history.tidy()
 	return nil

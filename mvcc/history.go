@@ -3,8 +3,6 @@ package mvcc
 import (
 	"fmt"
 	"math"
-	"math/bits"
-	"slices"
 	"sort"
 	"unsafe"
 
@@ -18,22 +16,21 @@ import (
 // up to pageRecords of them, one behind the other in one piece of memory. A buntdb database in memory holds
 // the pages, key the stamp of the first record, value the bytes. Beside it the directory, a sorted slice,
 // knows where in its page each record begins and which of them are dead. Writing a record is copying its
-// bytes behind the last one; removing it is setting a bit. A page whose records are all dead goes; one of
-// which less than a third lives is evacuated: what lives is copied, together with its left neighbour if both
-// fit into one page, and the old memory let go. So of two records one is copied once more in its life.
+// bytes behind the last one; removing it is setting a bit. A page whose records are all dead goes; what dead
+// records hold in others is won back by evacuation (clean.go).
 //
 // Invariants, checked by Check:
 //
 //  9. The directory is sorted, and its pages that are not empty are the items of the database.
 //  10. The strings that chains hold lie in their pages, so a record's place there follows from its address.
-//  11. Of a closed page that is not empty at least a third lives.
+//  11. held and dead are the bytes of the closed pages, and of the dead records in them.
 //
 // Rejected: an item of the database per record. Its tree then has a million items, of which each insertion
 // and each removal touches a dozen, and the collector looks at all of them: 2 of 3.4 microseconds that a
 // write with the removal of its predecessor cost.
 //
 // The drawback: a record that somebody keeps, be it a result or an event, keeps its page's memory; and dead
-// records stay in memory, uncounted, until two thirds of their page are dead.
+// records stay in memory, uncounted, until their page goes or is evacuated.
 //
 // Rules that buntdb forces: one Update per applied entry, and nothing in it that can fail, because a
 // panic inside an Update commits what was done so far; Views in short chunks, because a View stops the
@@ -42,15 +39,13 @@ import (
 // buntdb starts a goroutine of its own, which here only ticks once a second; it ends within a second
 // after Close.
 type history struct {
-	db    *buntdb.DB
-	pages []*page // the directory; the last one is open, all others are closed
-	empty int     // pages of the directory that have gone
+	db     *buntdb.DB
+	pages  []*page    // the directory; the last one is open, all others are closed
+	firsts []position // of each page: what find searches, in one piece
+	empty  int        // pages of the directory that have gone
+	saved  int        // the first page that the database may not have as it is
 
-	// ahead is told the keys of records that are about to be moved; nil for nobody.
-	ahead func(keys []string)
-	keys  []string // scratch
-	saved int      // the first page that the database may not have as it is
-	kept  int      // pages before this one keep invariant 11
+	cleaning
 }
 
 // Tests make these smaller.
@@ -71,6 +66,7 @@ type page struct {
 	data  []byte   // within the capacity it was made with: it never moves
 	at    []uint16 // where each record begins; nil: the page has gone
 	dead  uint64   // bit i: record i was removed
+	waste int      // bytes of those
 }
 
 func (p *page) record(i int) Record {
@@ -85,8 +81,6 @@ func (p *page) record(i int) Record {
 func (p *page) text() string { return unsafe.String(unsafe.SliceData(p.data), len(p.data)) }
 
 func (p *page) key() string { return p.text()[:stampBytes] }
-
-func (p *page) living() int { return len(p.at) - bits.OnesCount64(p.dead) }
 
 // fits reports whether a record of so many bytes may be appended.
 func (p *page) fits(size int) bool {
@@ -137,6 +131,7 @@ func (h *history) room(next position, size int) []byte {
 	last := len(h.pages) - 1
 	if last < 0 || !h.pages[last].fits(size) {
 		h.pages = append(h.pages, &page{first: next, data: h.memory(size)})
+		h.firsts = append(h.firsts, next)
 		last++
 	}
 	h.saved = min(h.saved, last)
@@ -185,127 +180,11 @@ func (h *history) update(fn func(tx *buntdb.Tx) error) {
 // find returns the index of the page that has, or would have, a position: -1 if it is before all. What a page
 // that has gone still had when it went is in the next one on its left.
 func (h *history) find(p position) int {
-	at := sort.Search(len(h.pages), func(i int) bool { return p.before(h.pages[i].first) }) - 1
+	at := sort.Search(len(h.firsts), func(i int) bool { return p.before(h.firsts[i]) }) - 1
 	for at >= 0 && h.pages[at].at == nil {
 		at--
 	}
 	return at
-}
-
-// remove makes a record dead, and its page go or be evacuated. moved is called for every record that was
-// copied. The record must not be used afterwards.
-func (h *history) remove(tx *buntdb.Tx, r Record, moved func(old, r Record)) error {
-	at := h.find(positionOf(r))
-	p := h.pages[at]
-	p.dead |= 1 << p.place(r)
-	if at >= h.kept {
-		return nil // open, or closed since settle ran
-	}
-	return h.keep(tx, at, moved)
-}
-
-// settle looks after the pages that have been closed since it last ran.
-func (h *history) settle(tx *buntdb.Tx, moved func(old, r Record)) error {
-	for ; h.kept < len(h.pages)-1; h.kept++ {
-		if err := h.keep(tx, h.kept, moved); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// keep restores invariant 11 for a closed page.
-func (h *history) keep(tx *buntdb.Tx, at int, moved func(old, r Record)) error {
-	p := h.pages[at]
-	switch living := p.living(); {
-	case living == 0:
-		return h.drop(tx, p)
-	case 3*living < len(p.at):
-		return h.evacuate(tx, at, moved)
-	}
-	return nil
-}
-
-func (h *history) drop(tx *buntdb.Tx, p *page) error {
-	_, err := tx.Delete(p.key())
-	p.data, p.at, p.dead = nil, nil, 0
-	h.empty++
-	return err
-}
-
-// evacuate copies the living records of a page, and those of the page on its left if there is room.
-func (h *history) evacuate(tx *buntdb.Tx, at int, moved func(old, r Record)) error {
-	from := []*page{h.pages[at]}
-	if left := h.left(at); left != nil && fitTogether(left, from[0]) {
-		from = []*page{left, from[0]}
-	}
-	into, size := &page{first: from[0].first}, 0
-	for _, p := range from {
-		size += p.livingBytes()
-	}
-	h.lookAhead(from)
-	into.data, into.at = make([]byte, 0, size), make([]uint16, 0, pageRecords)
-	for _, p := range from {
-		p.each(position{}, func(r Record) bool {
-			_ = append(into.append(len(r.enc)), r.enc...)
-			moved(r, into.record(len(into.at)-1))
-			return true
-		})
-		if err := h.drop(tx, p); err != nil {
-			return err
-		}
-	}
-	into.at = slices.Clip(into.at)
-	h.empty--
-	*from[0] = *into // where the directory looks for it
-	return set(tx, from[0])
-}
-
-// lookAhead tells whose keys are about to be moved.
-func (h *history) lookAhead(from []*page) {
-	if h.ahead == nil {
-		return
-	}
-	h.keys = h.keys[:0]
-	for _, p := range from {
-		p.each(position{}, func(r Record) bool {
-			h.keys = append(h.keys, r.Key())
-			return true
-		})
-	}
-	h.ahead(h.keys)
-	clear(h.keys) // they hold the old memory
-}
-
-func fitTogether(a, b *page) bool {
-	return a.living()+b.living() <= pageRecords && a.livingBytes()+b.livingBytes() <= pageBytes
-}
-
-func (p *page) livingBytes() (n int) {
-	p.each(position{}, func(r Record) bool {
-		n += len(r.enc)
-		return true
-	})
-	return n
-}
-
-// left returns the nearest page before index at that has not gone.
-func (h *history) left(at int) *page {
-	for at--; at >= 0; at-- {
-		if p := h.pages[at]; p.at != nil {
-			return p
-		}
-	}
-	return nil
-}
-
-// tidy shortens the directory when a quarter of it has gone. REQUIRES: all pages are saved and settled.
-func (h *history) tidy() {
-	if h.empty < smallestDirectory || 4*h.empty < len(h.pages) {
-		return
-	}
-	h.pages = slices.DeleteFunc(h.pages, func(p *page) bool { return p.at == nil })
-	h.saved, h.kept, h.empty = len(h.pages), max(len(h.pages)-1, 0), 0
 }
 
 // ascend calls fn with the records from position p on, until fn returns false.
