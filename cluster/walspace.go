@@ -46,7 +46,7 @@ const (
 	spareFile    = "spare.tmp"
 	spareStep    = 1 << 20
 	keptSuffix   = ".kept.tmp"
-	keptSegments = 4
+	keptSegments = 24
 )
 
 var _ types.VFS = (*segmentSpace)(nil)
@@ -91,6 +91,9 @@ func (s *segmentSpace) fill() error {
 		_, err := writeZeros(s.path, 0, s.size, s.stop)
 		return err
 	}
+	if err := os.Truncate(kept[0], s.size); err != nil {
+		return err
+	}
 	done, err := writeZeros(kept[0], 0, s.size, s.stop)
 	if err != nil || !done {
 		return err
@@ -101,7 +104,7 @@ func (s *segmentSpace) fill() error {
 // kept lists the segments that were kept to be filled again.
 func (s *segmentSpace) kept() []string {
 	all, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "*"+keptSuffix)) // the pattern is well formed
-	return slices.DeleteFunc(all, func(path string) bool { return sizeOf(path) != s.size })
+	return slices.DeleteFunc(all, func(path string) bool { return sizeOf(path) < s.size })
 }
 
 func sizeOf(path string) int64 {
@@ -140,7 +143,7 @@ func writeZeros(path string, at, size int64, stop <-chan struct{}) (done bool, e
 // Delete takes a segment out of the log, and keeps its file if it can be of use.
 func (s *segmentSpace) Delete(dir, name string) error {
 	path := filepath.Join(dir, name)
-	if sizeOf(path) != s.size || len(s.kept()) >= keptSegments {
+	if sizeOf(path) < s.size || len(s.kept()) >= keptSegments {
 		return s.FS.Delete(dir, name)
 	}
 	if err := rename(path, path+keptSuffix); err != nil {
