@@ -47,7 +47,7 @@ func memoryAndRestart(c config, s *system, t *table) error {
 		return fmt.Errorf("load %s: %w", s.name, err)
 	}
 	fmt.Printf("  loaded in %v\n", time.Since(from).Round(time.Millisecond))
-	wait(5 * time.Second) // let it finish what it does behind
+	wait(30 * time.Second) // let it finish what it does behind, and give back what an idle node needs no more
 	rss, err := s.procs[0].residentBytes()
 	if err != nil {
 		return err
