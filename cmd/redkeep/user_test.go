@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"github.com/redkeep/redkeep/commands"
 	"github.com/redkeep/redkeep/raftfsm"
@@ -50,6 +51,7 @@ func TestUserVerbs(t *testing.T) {
 		{"admin", secret, other + "\n", []string{"user", "add", "app", "--rule", "~app:*", "--rule", "+@all",
 			"--rule",
 			"-@admin", "--rule", "-@dangerous"}, 0, "User app created"},
+		{"admin", secret, secret + "\n", []string{"user", "add", "app"}, 1, "nothing was changed"},
 		{"app", other, "", []string{"put", "app:1", "v"}, 0, "OK"},
 		{"app", other, "", []string{"get", "k"}, 1, "NOPERM"},
 		{"app", other, "", []string{"get", "app:", "--prefix"}, 0, "app:1"},
@@ -120,6 +122,21 @@ func TestPasswordsFromFiles(t *testing.T) {
 	})
 	if _, _, code := as(addr, "", "", "", "get", "k"); code == 0 {
 		t.Error("the default user's password is forgotten")
+	}
+}
+
+// On a terminal, where nobody sees it, a new password is typed twice.
+func TestPasswordIsAskedForTwice(t *testing.T) {
+	for _, tc := range []struct{ typed, want, fails string }{
+		{"horse\nhorse\n", "horse", ""}, {"horse\nhouse\n", "", "not the same"}, {"horse\n", "", "not the same"},
+		{"\n\n", "", "no password"},
+	} {
+		var shown bytes.Buffer
+		got, err := askPassword(bufio.NewReader(strings.NewReader(tc.typed)), &shown)
+		if got != tc.want || (err == nil) != (tc.fails == "") || err != nil && !strings.Contains(err.Error(), tc.fails) ||
+			strings.Contains(shown.String(), "hor") {
+			t.Errorf("%q: %q, %v; shown %q", tc.typed, got, err, shown.String())
+		}
 	}
 }
 
