@@ -188,3 +188,25 @@ func TestProtectedMode(t *testing.T) {
 		}
 	}
 }
+
+// The password at a mirror's destination comes from a file, for the user that the URL names.
+func TestDestinationPassword(t *testing.T) {
+	c, file := &client{}, secretFile(t, "horse")
+	for _, tc := range []struct{ dest, user, fails string }{
+		{"redis://app@h:1/0", "app", ""}, {"redis://h:1/0", "", ""}, {"h:1,g:2", "", ""},
+		{"redis://app:secret@h:1/0", "app", "leave one out"},
+	} {
+		nodes, err := c.destination(tc.dest)
+		if err == nil {
+			err = withPassword(nodes, file)
+		}
+		if (err == nil) != (tc.fails == "") || err != nil && !strings.Contains(err.Error(), tc.fails) {
+			t.Errorf("%s: %v", tc.dest, err)
+		}
+		for _, n := range nodes {
+			if n.Username != tc.user || n.Password != "horse" {
+				t.Errorf("%s: user %q, password %q", tc.dest, n.Username, n.Password)
+			}
+		}
+	}
+}
