@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,7 @@ func TestARunWithoutWorkIsNoPass(t *testing.T) {
 		"no revisions": func(r *result) { r.revisions = 0 },
 		"no resume":    func(r *result) { r.watch.resumed = 0 },
 		"no overflow":  func(r *result) { r.fell = 0 },
+		"no probe":     func(r *result) { r.injected["pause leader"] = 1 },
 	} {
 		r := full()
 		if spoil(r); len(r.lackOfWork(profiles[0])) != 1 {
@@ -122,6 +124,16 @@ func TestARunWithoutWorkIsNoPass(t *testing.T) {
 	}
 	if left := missing(profiles[0], map[string]int{"kill leader": 1}); len(left) < 5 {
 		t.Errorf("faults that never struck: %v", left)
+	}
+}
+
+func TestADiskThatCannotBeFilledIsTold(t *testing.T) {
+	dir := t.TempDir()
+	if err := fill(filepath.Join(dir, "ballast"), 1<<62); err != nil {
+		t.Errorf("there is no more than that: %v", err)
+	}
+	if err := fill(filepath.Join(dir, "missing", "ballast"), 0); err == nil {
+		t.Error("nothing was filled, and nobody is told")
 	}
 }
 
