@@ -287,9 +287,9 @@ func stoppedWatchers(c config, s *system, t *table) error {
 		}
 		with = append(with, rate)
 	}
-	rss, err := s.procs[0].residentBytes()
+	memory, err := s.procs[0].resident()
 	t.stopped = median(with) / median(without)
-	fmt.Printf("SET/s with 64 clients: %.0f, beside %d stopped watchers %.0f (%.0f %%), %d MiB resident\n",
-		median(without), stoppedWatches, median(with), 100*t.stopped, rss>>20)
+	fmt.Printf("SET/s with 64 clients: %.0f, beside %d stopped watchers %.0f (%.0f %%), resident %v\n",
+		median(without), stoppedWatches, median(with), 100*t.stopped, memory)
 	return err
 }
