@@ -107,8 +107,8 @@ func TestAutoFailsLoudly(t *testing.T) {
 	}
 }
 
-// TestOwnAuthorityIsNotReplaced: clients were given its ca.pem. When a file of it is damaged or missing the node
-// says so and touches nothing; it makes another one only where there is none, or when the end is near.
+// TestOwnAuthorityIsNotReplaced: clients were given its ca.pem. When a file of it is damaged or missing the
+// node says so and touches nothing; it makes another one only where there is none, or when the end is near.
 func TestOwnAuthorityIsNotReplaced(t *testing.T) {
 	a := autoPeer(filepath.Join(t.TempDir(), "a"), "")
 	a.Secret = nil

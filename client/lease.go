@@ -50,9 +50,9 @@ func (l *Lease) ID() string { return l.id }
 // Context is done when the lease is lost or closed; context.Cause tells which: ErrLost or context.Canceled.
 func (l *Lease) Context() context.Context { return l.held }
 
-// Close ends the lease and everything that hangs on it. It may be called more than once. After an error, which
-// is the server's, the connection's or that of ctx, the lease runs out by itself. It waits for its goroutine,
-// but not longer than ctx allows: a call that hangs then ends with the client's own time limits.
+// Close ends the lease and everything that hangs on it. It may be called more than once. After an error,
+// which is the server's, the connection's or that of ctx, the lease runs out by itself. It waits for its
+// goroutine, but not longer than ctx allows: a call that hangs then ends with the client's own time limits.
 func (l *Lease) Close(ctx context.Context) (err error) {
 	l.once.Do(func() {
 		l.cancel(context.Canceled)

@@ -10,8 +10,8 @@ import (
 //
 // By default go-redis sends a command up to three times more when its connection broke before the reply came.
 // What had been done by then is done again: a transaction runs twice, and a release that has succeeded is
-// answered LOCKLOST, as if the lock had been lost before. So what must not be repeated says so to the library;
-// an error that is not the server's then leaves open whether it was done.
+// answered LOCKLOST, as if the lock had been lost before. So what must not be repeated says so to the
+// library; an error that is not the server's then leaves open whether it was done.
 
 // processor is what go-redis's clients have for commands of one's own making.
 type processor interface {

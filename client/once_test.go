@@ -14,8 +14,8 @@ import (
 	"github.com/redkeep/redkeep/client"
 )
 
-// cutting is a node that answers from a list, and cuts the connection on every command that is not on it: done
-// or not, nobody is told. It counts what it was sent.
+// cutting is a node that answers from a list, and cuts the connection on every command that is not on it:
+// done or not, nobody is told. It counts what it was sent.
 type cutting struct {
 	ln      net.Listener
 	answers map[string]string
@@ -94,8 +94,8 @@ func (c *cutting) clients(t *testing.T) map[string]redis.UniversalClient {
 	return all
 }
 
-// A connection that breaks after a transaction was sent leaves open whether it was done. Sent again it could be
-// done twice.
+// A connection that breaks after a transaction was sent leaves open whether it was done. Sent again it could
+// be done twice.
 func TestCommitIsSentOnce(t *testing.T) {
 	n := startCutting(t, nil)
 	for name, rdb := range n.clients(t) {

@@ -27,8 +27,8 @@ const (
 	forever   = time.Duration(math.MaxInt64)
 )
 
-// take grants a lease and takes a place with it. It waits for its turn so long, then it returns ErrHeld; wait 0
-// takes the place only if it holds at once.
+// take grants a lease and takes a place with it. It waits for its turn so long, then it returns ErrHeld; wait
+// 0 takes the place only if it holds at once.
 func take(ctx context.Context, c doer, ttl, wait time.Duration, words ...any) (*place, error) {
 	l, err := Grant(ctx, c, ttl)
 	if err != nil {

@@ -146,8 +146,8 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// around follows each endpoint in turn, until it breaks, and returns why all did; only that one error if it is
-// fatal.
+// around follows each endpoint in turn, until it breaks, and returns why all did; only that one error if it
+// is fatal.
 func (w *watch) around(ctx context.Context) (failed error) {
 	w.followed = false
 	for _, endpoint := range w.client.cfg.Endpoints {

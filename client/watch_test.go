@@ -271,7 +271,7 @@ func TestOutageIsNoticed(t *testing.T) {
 // What a node says about itself is no reason to end: the next one may serve. A node that has no leader has
 // answered, all the same.
 func TestAnotherNodeServes(t *testing.T) {
-	for _, refusal := range []string{"CORRUPT this member's state differs", "BUSY too much", "CLUSTERDOWN no leader"} {
+	for _, refusal := range []string{"CORRUPT its state differs", "BUSY too much", "CLUSTERDOWN no leader"} {
 		sick := newFake(nil)
 		sick.refusal = refusal
 		good := newFake(func(rev int, tell func(string)) { tell(put("k", "v", rev, true)) })

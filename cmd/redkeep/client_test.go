@@ -162,8 +162,8 @@ func TestLossOfALockIsToldInTime(t *testing.T) {
 	})
 	t.Cleanup(func() { close(asleep) })
 	began := time.Now()
-	_, stderr, code := do(nil, "", "--endpoints", node.addr, "--command-timeout", "40s", "lock", "--ttl", "1", "m",
-		"--", "sleep", "60")
+	_, stderr, code := do(nil, "", "--endpoints", node.addr, "--command-timeout", "40s", "lock", "--ttl", "1",
+		"m", "--", "sleep", "60")
 	if took := time.Since(began); code != exitFailure || took > 20*time.Second || took < time.Second ||
 		!strings.Contains(stderr, errSessionLost.Error()) {
 		t.Errorf("after %v: exit %d, %q", took, code, stderr)

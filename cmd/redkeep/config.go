@@ -183,7 +183,7 @@ func foreignVariable(name, value string) bool {
 // serviceVariable and serviceAddress are the forms of what Kubernetes and Docker set for a service: X_PORT,
 // whose value is an address, and the others, which no setting could be called by mistake.
 var (
-	serviceVariable = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?$`)
+	serviceVariable = regexp.MustCompile(`_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?$`)
 	serviceAddress  = regexp.MustCompile(`^(tcp|udp|sctp)://`)
 )
 

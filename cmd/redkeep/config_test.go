@@ -211,7 +211,8 @@ func TestSettingsForeignVariables(t *testing.T) {
 	if s, err := readSettings(t, "", environ); err != nil || s.name != "default" {
 		t.Errorf("name %q, %v", s.name, err)
 	}
-	for _, mistake := range []string{"REDKEEP_PORT=6379", "REDKEEP_CLIENT_PORT=6379", "REDKEEP_CLIENT_PORT_X=1"} {
+	mistakes := []string{"REDKEEP_PORT=6379", "REDKEEP_CLIENT_PORT=6379", "REDKEEP_CLIENT_PORT_X=1"}
+	for _, mistake := range mistakes {
 		if _, err := readSettings(t, "", []string{mistake}); err == nil {
 			t.Errorf("%s is taken for another's", mistake)
 		}

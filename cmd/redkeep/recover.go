@@ -29,8 +29,8 @@ that of a new cluster of this member alone. Other members then join it with empt
 
 It keeps all that this member has. What only the lost members had is gone, even if it was acknowledged. If
 several survive, take the one whose log ends with the highest term, and among those with one term the one with
-the highest entry: without --yes this tells what a directory has and changes nothing. The lost members cannot come back into the new cluster; remove their directories. If a
-majority can be brought back, do that instead.
+the highest entry: without --yes this tells what a directory has and changes nothing. The lost members cannot
+come back into the new cluster; remove their directories. If a majority can be brought back, do that instead.
 
 The old files move into a folder beside the new ones; nothing is removed.`,
 		Annotations: noTable,

@@ -72,9 +72,9 @@ func (c *client) snapshotSave(ctx context.Context, path string, local bool) (err
 // errSaving: two saves that write one file would make it the backup of neither.
 var errSaving = errors.New("another save writes this file; wait for it, or name another file")
 
-// openPart makes the file that a save writes to, empty and for this process alone: what a save left behind that
-// was killed is written over, what another one writes is not. The lock goes with the process. A file that was
-// renamed before its lock could be had is a finished backup, and not the one to write to.
+// openPart makes the file that a save writes to, empty and for this process alone: what a save left behind
+// that was killed is written over, what another one writes is not. The lock goes with the process. A file
+// that was renamed before its lock could be had is a finished backup, and not the one to write to.
 func openPart(part string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE, 0o600)
@@ -87,26 +87,29 @@ func openPart(part string) (*os.File, error) {
 			}
 			return nil, errors.Join(fmt.Errorf("%s: %w", part, err), f.Close())
 		}
-		mine, err := f.Stat()
-		if err == nil {
-			var there os.FileInfo
-			if there, err = os.Stat(part); err == nil && os.SameFile(mine, there) {
-				if err = f.Truncate(0); err == nil {
-					return f, nil
-				}
+		same, err := stillNamed(f, part)
+		if err == nil && same {
+			if err = f.Truncate(0); err == nil {
+				return f, nil
 			}
 		}
-		if err := errors.Join(f.Close(), unlessGone(err)); err != nil {
+		if err := errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func unlessGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// stillNamed reports whether an open file has this name.
+func stillNamed(f *os.File, name string) (bool, error) {
+	mine, err := f.Stat()
+	if err != nil {
+		return false, err
 	}
-	return err
+	there, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(mine, there), err
 }
 
 // pacedFile syncs as it is written. A node may use the same disk: the whole file at once, at the end, would

@@ -56,8 +56,8 @@ func TestSnapshotSaveFromGarbage(t *testing.T) {
 	}
 }
 
-// A save that another one overtakes would make the file the backup of neither: the second is refused and leaves
-// the first one's file alone. What a save left that was killed is written over.
+// A save that another one overtakes would make the file the backup of neither: the second is refused and
+// leaves the first one's file alone. What a save left that was killed is written over.
 func TestSavesDoNotOverlap(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "my.snap")
 	if err := os.WriteFile(file+".part", []byte("left behind"), 0o600); err != nil {

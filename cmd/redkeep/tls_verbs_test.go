@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// eavesdropper accepts connections, reads one byte of each and hangs up: the first byte of a TLS connection is
-// that of a handshake record, and anything else was said in the clear.
+// eavesdropper accepts connections, reads one byte of each and hangs up: the first byte of a TLS connection
+// is that of a handshake record, and anything else was said in the clear.
 type eavesdropper struct {
 	addr            string
 	secret, inClear atomic.Int64
@@ -51,8 +51,8 @@ func eavesdrop(t *testing.T) *eavesdropper {
 	return e
 }
 
-// networked are the verbs that talk to a node, with arguments that make them do so. FILE is a name of a file to
-// be made, RDB an empty dump of Redis, SECRET a file with a password and NODE the node's address.
+// networked are the verbs that talk to a node, with arguments that make them do so. FILE is a name of a file
+// to be made, RDB an empty dump of Redis, SECRET a file with a password and NODE the node's address.
 var networked = map[string]string{
 	"put": "k v", "get": "k", "del": "k", "history": "k", "compact": "5", "watch": "k", "txn": "",
 	"lease grant": "60", "lease revoke": "ab", "lease timetolive": "ab", "lease keep-alive": "--once ab",

@@ -133,8 +133,8 @@ func TestPasswordIsAskedForTwice(t *testing.T) {
 	} {
 		var shown bytes.Buffer
 		got, err := askPassword(bufio.NewReader(strings.NewReader(tc.typed)), &shown)
-		if got != tc.want || (err == nil) != (tc.fails == "") || err != nil && !strings.Contains(err.Error(), tc.fails) ||
-			strings.Contains(shown.String(), "hor") {
+		failed := err != nil && tc.fails != "" && strings.Contains(err.Error(), tc.fails)
+		if got != tc.want || failed != (tc.fails != "") || strings.Contains(shown.String(), "hor") {
 			t.Errorf("%q: %q, %v; shown %q", tc.typed, got, err, shown.String())
 		}
 	}

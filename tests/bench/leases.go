@@ -75,9 +75,10 @@ func (e etcdConn) session(of *rand.Rand) (*concurrency.Session, error) {
 	return s, err
 }
 
-// renewal is a lease of etcd and the stream that its renewals go over. etcd's users keep one stream for all the
-// time (Client.KeepAlive); KeepAliveOnce opens another for each renewal, and measures that. What KeepAlive does
-// not let out is when to renew, so the stream is used as it uses it: a request, and its answer.
+// renewal is a lease of etcd and the stream that its renewals go over. etcd's users keep one stream for all
+// the time (Client.KeepAlive); KeepAliveOnce opens another for each renewal, and measures that. What
+// KeepAlive does not let out is when to renew, so the stream is used as it uses it: a request, and its
+// answer.
 type renewal struct {
 	id     clientv3.LeaseID
 	stream pb.Lease_LeaseKeepAliveClient

@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,6 +60,21 @@ func TestEveryFaultIsInAProfile(t *testing.T) {
 		if !strings.Contains(strings.ReplaceAll(all, ", ", ",")+",", ","+f.Name+",") {
 			t.Errorf("no profile of a normal pass has the fault %q", f.Name)
 		}
+	}
+}
+
+// docs/RELIABILITY.md says how much a normal pass is.
+func TestRoundsAreCountedRight(t *testing.T) {
+	text, err := os.ReadFile("../../docs/RELIABILITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, p := range profiles {
+		total += p.Rounds
+	}
+	if want := fmt.Sprintf(" %d rounds of faults", total); !strings.Contains(string(text), want) {
+		t.Errorf("the page does not say%s", want)
 	}
 }
 

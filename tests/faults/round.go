@@ -129,13 +129,15 @@ func (w *world) strikeAll(r *round, res *result) (heals []func()) {
 // insist plays the faults of a plan again, alone, that may fail and did each time.
 func (w *world) insist(plan []round, res *result) {
 	w.t.Helper()
-	for _, r := range plan {
-		for _, s := range r.strikes {
-			for range 2 {
-				if s.fault.MayFail && res.injected[s.fault.Name] == 0 {
-					w.play(len(plan), &round{strikes: []strike{s}}, res)
-				}
-			}
+	var strikes []strike
+	for range 2 {
+		for _, r := range plan {
+			strikes = append(strikes, r.strikes...)
+		}
+	}
+	for _, s := range strikes {
+		if s.fault.MayFail && res.injected[s.fault.Name] == 0 {
+			w.play(len(plan), &round{strikes: []strike{s}}, res)
 		}
 	}
 }

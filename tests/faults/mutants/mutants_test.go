@@ -19,8 +19,8 @@ var (
 	first = flag.Int("first", -1, "number of the mutant to begin with; -1 takes another one each day")
 )
 
-// dailyStep is how far the beginning moves from one day to the next, at least: about as many as are tried within
-// the limit.
+// dailyStep is how far the beginning moves from one day to the next, at least: about as many as are tried
+// within the limit.
 const dailyStep = 11
 
 // leastCaught is how many must be tried within the limit, or the test says nothing.
@@ -44,8 +44,8 @@ func mutants(t *testing.T) (list []mutant) {
 	return list
 }
 
-// firstOn is the number of the mutant, of so many, that a pass of this day begins with. The step has no divisor
-// in common with their number, so each has its turn.
+// firstOn is the number of the mutant, of so many, that a pass of this day begins with. The step has no
+// divisor in common with their number, so each has its turn.
 func firstOn(day, count int) int {
 	step := dailyStep
 	for divisor(step, count) != 1 {
