@@ -31,7 +31,8 @@ import (
 // alone comes near the limit; the quota of the store is the limit that can say no to a client.
 //
 // Drawback: at a large heap a collection comes after 80 % growth instead of 100 %, so marking costs a quarter
-// more, and a busy node may hold nearly twice its data; once it is idle, that is given back.
+// more, and a busy node may hold nearly twice its live heap; once it is idle, that is given back. The live
+// heap is more than what the quota and the history's bound count: docs/OPERATIONS.md, "Sizing", has figures.
 const (
 	smallRoom   = 192 << 20
 	largeShare  = 0.8

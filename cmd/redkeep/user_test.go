@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"github.com/redkeep/redkeep/commands"
 	"github.com/redkeep/redkeep/raftfsm"
@@ -50,6 +51,7 @@ func TestUserVerbs(t *testing.T) {
 		{"admin", secret, other + "\n", []string{"user", "add", "app", "--rule", "~app:*", "--rule", "+@all",
 			"--rule",
 			"-@admin", "--rule", "-@dangerous"}, 0, "User app created"},
+		{"admin", secret, secret + "\n", []string{"user", "add", "app"}, 1, "nothing was changed"},
 		{"app", other, "", []string{"put", "app:1", "v"}, 0, "OK"},
 		{"app", other, "", []string{"get", "k"}, 1, "NOPERM"},
 		{"app", other, "", []string{"get", "app:", "--prefix"}, 0, "app:1"},
@@ -123,6 +125,21 @@ func TestPasswordsFromFiles(t *testing.T) {
 	}
 }
 
+// On a terminal, where nobody sees it, a new password is typed twice.
+func TestPasswordIsAskedForTwice(t *testing.T) {
+	for _, tc := range []struct{ typed, want, fails string }{
+		{"horse\nhorse\n", "horse", ""}, {"horse\nhouse\n", "", "not the same"}, {"horse\n", "", "not the same"},
+		{"\n\n", "", "no password"},
+	} {
+		var shown bytes.Buffer
+		got, err := askPassword(bufio.NewReader(strings.NewReader(tc.typed)), &shown)
+		failed := err != nil && tc.fails != "" && strings.Contains(err.Error(), tc.fails)
+		if got != tc.want || failed != (tc.fails != "") || strings.Contains(shown.String(), "hor") {
+			t.Errorf("%q: %q, %v; shown %q", tc.typed, got, err, shown.String())
+		}
+	}
+}
+
 // A file that everybody can read is no place for a password, and a node does not start with one.
 func TestSecretFilesAreLookedAt(t *testing.T) {
 	open := secretFile(t, "x")
@@ -168,6 +185,28 @@ func TestProtectedMode(t *testing.T) {
 		n.settings.protected, n.settings.tls.client.auth = tc.protected, tc.auth
 		if refusal := n.admit(tc.from, tc.tls); (refusal != "") != tc.refused {
 			t.Errorf("%s: %q", tc.name, refusal)
+		}
+	}
+}
+
+// The password at a mirror's destination comes from a file, for the user that the URL names.
+func TestDestinationPassword(t *testing.T) {
+	c, file := &client{}, secretFile(t, "horse")
+	for _, tc := range []struct{ dest, user, fails string }{
+		{"redis://app@h:1/0", "app", ""}, {"redis://h:1/0", "", ""}, {"h:1,g:2", "", ""},
+		{"redis://app:secret@h:1/0", "app", "leave one out"},
+	} {
+		nodes, err := c.destination(tc.dest)
+		if err == nil {
+			err = withPassword(nodes, file)
+		}
+		if (err == nil) != (tc.fails == "") || err != nil && !strings.Contains(err.Error(), tc.fails) {
+			t.Errorf("%s: %v", tc.dest, err)
+		}
+		for _, n := range nodes {
+			if n.Username != tc.user || n.Password != "horse" {
+				t.Errorf("%s: user %q, password %q", tc.dest, n.Username, n.Password)
+			}
 		}
 	}
 }

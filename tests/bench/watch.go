@@ -37,6 +37,9 @@ func measureWatches(c config, ps *processes, t *table) error {
 	if err := delivery(c, redkeep, t, watchRedkeep); err != nil {
 		return err
 	}
+	if err := measureIdleWatchers(redkeep, t); err != nil {
+		return err
+	}
 	if err := stoppedWatchers(c, redkeep, t); err != nil {
 		return err
 	}
@@ -294,9 +297,9 @@ func stoppedWatchers(c config, s *system, t *table) error {
 	if err := alone(stoppedRounds); err != nil {
 		return err
 	}
-	rss, err := s.procs[0].residentBytes()
+	memory, err := s.procs[0].resident()
 	t.stopped = median(with) / median(without)
-	fmt.Printf("SET/s with 64 clients: %.0f, beside %d stopped watchers %.0f (%.0f %%), %d MiB resident\n",
-		median(without), stoppedWatches, median(with), 100*t.stopped, rss>>20)
+	fmt.Printf("SET/s with 64 clients: %.0f, beside %d stopped watchers %.0f (%.0f %%), resident %v\n",
+		median(without), stoppedWatches, median(with), 100*t.stopped, memory)
 	return err
 }
