@@ -24,8 +24,8 @@ import (
 //
 // A node that has become idle would keep its last garbage for two minutes, and free memory for longer. So
 // every idleTick, if next to nothing was allocated since the last and much of the heap is garbage or free, it
-// is collected and given back. Not sooner: memory that is taken again costs a page fault for each 4 KiB, and a
-// node whose load comes in bursts would pay that with each of them.
+// is collected and given back. Not sooner: memory that is taken again costs a page fault for each 4 KiB, and
+// a node whose load comes in bursts would pay that with each of them.
 //
 // Rejected: a memory limit (debug.SetMemoryLimit). It makes the collector run without end when the data
 // alone comes near the limit; the quota of the store is the limit that can say no to a client.

@@ -70,8 +70,8 @@ func loseLeaders(s *system, t *table) error {
 	return nil
 }
 
-// procOf returns the process that serves an address. The processes stay in the order of the addresses they were
-// started with; settle reorders the addresses.
+// procOf returns the process that serves an address. The processes stay in the order of the addresses they
+// were started with; settle reorders the addresses.
 func (s *system) procOf(addr string) (*process, error) {
 	for _, p := range s.procs {
 		for _, arg := range p.argv {

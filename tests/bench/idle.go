@@ -40,7 +40,8 @@ func measureIdleWatchers(s *system, t *table) error {
 		return err
 	}
 	t.idleWatcher = max(after.anonymous-before.anonymous, 1) / idleWatchers
-	fmt.Printf("%d idle watchers on %d connections: %d bytes each\n", idleWatchers, idleConnections, t.idleWatcher)
+	fmt.Printf("%d idle watchers on %d connections: %d bytes each\n", idleWatchers, idleConnections,
+		t.idleWatcher)
 	return nil
 }
 

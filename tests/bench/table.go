@@ -112,8 +112,8 @@ func (t *table) verdicts() []verdict {
 			ours.Round(10*time.Microsecond), theirs.Round(10*time.Microsecond))
 	}
 	if t.idleWatcher > 0 {
-		add(t.idleWatcher <= idleMost, "an idle watcher, one of %d: %d bytes on the server, at most %d", idleWatchers,
-			t.idleWatcher, idleMost)
+		add(t.idleWatcher <= idleMost, "an idle watcher, one of %d: %d bytes on the server, at most %d",
+			idleWatchers, t.idleWatcher, idleMost)
 	}
 	if t.stopped > 0 {
 		add(t.stopped >= 0.95, "SET, 64 clients, beside %d watchers that do not read: %.0f %%, at least 95 %%",
