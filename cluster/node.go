@@ -55,7 +55,9 @@ func (f *countingFSM) Restore(r io.ReadCloser) error {
 }
 
 // Open locks the data directory, checks that it fits the configuration, verifies log and snapshots, and
-// starts raft. When it returns an error it has let go of everything, and nothing on disk has changed.
+// starts raft. When it returns an error it has let go of everything. What it refuses it has not changed:
+// neither a directory that does not fit the configuration nor damaged files. But what it does before the
+// step that failed is kept: a new directory has its identity, a crash's leftovers are cleaned up.
 func Open(cfg Config) (n *Node, err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -73,6 +75,9 @@ func Open(cfg Config) (n *Node, err error) {
 			n = nil
 		}
 	}()
+	if err := n.askFounders(); err != nil {
+		return n, err
+	}
 	ln, err := listenPeer(cfg)
 	if err != nil {
 		return n, err
@@ -171,6 +176,9 @@ func (n *Node) openStores() (err error) {
 	} else if !hasTerm && (last > 0 || snapshot > 0) {
 		return errNoVote(n.dir.file(stableFile))
 	}
+	if err := n.log.dropCovered(snapshot); err != nil {
+		return err
+	}
 	if err := n.bootstrap(); err != nil {
 		return err
 	}
@@ -230,6 +238,7 @@ func (n *Node) raftConfig() *raft.Config {
 func (n *Node) start() (err error) {
 	n.peers = newPeerNet(n.mux, n.addrOf, n.cfg)
 	n.peers.handle(kindTerm, answerTerm(n.stable.highestTerm))
+	n.peers.handle(kindPast, n.answerPast)
 	n.trans = newTransport(n.mux, n.cfg, n.storing)
 	n.trans.lastIndex = func() uint64 { last, _ := n.log.LastIndex(); return last }
 	n.log.starting = n.trans.headStart
@@ -241,6 +250,7 @@ func (n *Node) start() (err error) {
 	n.stable.inUse.Store(true)
 	n.fsm.restores.Store(0)
 	n.trans.lead(n.leading)
+	n.trans.stream.meet(n.memberAt)
 	n.changes = watchChanges(n.raft)
 	n.proposals = newProposals(n.raft, n.fatal, n.cfg)
 	n.snapshots = newSnapshotter(n.raft, n.snaps, n.log, n.cfg)

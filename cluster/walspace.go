@@ -30,7 +30,8 @@ import (
 // room (keptShare), cut to its size if its last batch made it longer, and overwritten with zeros to make a
 // spare: its blocks are reserved and its pages often still in memory, which makes that eight times cheaper
 // than a new file. So the log takes as much of the disk as it took at its longest. raft-wal deletes a segment
-// only after its own directory has let go of it and its last reader has.
+// only after its own directory has let go of it and its last reader has. Should a power loss bring the
+// old name back, with zeros in it, raft-wal removes the file, for it is not on the list.
 //
 // Rejected: using old segments as they are, which needs their old content to be told from new. Drawback: the
 // log is written twice, once as zeros.
@@ -59,11 +60,26 @@ func newSegmentSpace(dir string, size int) *segmentSpace {
 		FS: walfs.New(), path: filepath.Join(dir, spareFile), size: int64(size),
 		want: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
+	s.discard()
 	if _, err := os.Stat(filepath.Join(dir, walListFile)); errors.Is(err, fs.ErrNotExist) {
 		_ = s.fill()
 	}
 	s.work.Go(s.run)
 	return s
+}
+
+// discard removes what a run with another size of segments has left and what can never be used. What is too
+// large is cut to size when it is filled; a spare that is too small only has to grow.
+func (s *segmentSpace) discard() {
+	kept, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "*"+keptSuffix)) // the pattern is well formed
+	for _, path := range kept {
+		if sizeOf(path) < s.size {
+			_ = os.Remove(path)
+		}
+	}
+	if sizeOf(s.path) > s.size {
+		_ = os.Remove(s.path)
+	}
 }
 
 func (s *segmentSpace) close() {
