@@ -195,5 +195,9 @@ func exec(c *call) (render, error) {
 			return nil, errExecAborted(refusal(err))
 		}
 	}
-	return b.plan(c, tx.unchanged()), nil
+	render, err := b.plan(c, tx.unchanged())
+	if err != nil {
+		return nil, errExecAborted(err)
+	}
+	return render, nil
 }
