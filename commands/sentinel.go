@@ -16,7 +16,9 @@ import (
 // the leader; its name is --cluster-name. What a Sentinel knows is in the roster (topology.go), so it answers
 // without a quorum, and what it announces follows from the same view (sentinelwatch.go). The listener has a
 // dispatcher of its own with a table of its own: the rows of the connection, CLIENT, COMMAND and SUBSCRIBE
-// are those of the data port, so gates, users and limits hold here as there; no row reaches the store.
+// are those of the data port, so gates, users and limits hold here as there; no row reaches the store. A rule
+// is about a command of the data port and holds for it here, too. SENTINEL is no such command: whoever has
+// logged in may ask it where the leader is.
 //
 // Rejected: SENTINEL on the data port. Desktop tools take a server that answers it for a Sentinel and refuse
 // to show its keys.
@@ -81,8 +83,15 @@ func newSentinelTable() *Table {
 			shared = append(shared, row)
 		}
 	}
-	t := buildTable([][]Command{shared, sentinelRows})
-	t.catalog = NewTable().catalog // the users' rules are about the data port's commands
+	t, data := buildTable([][]Command{shared, sentinelRows}), NewTable()
+	t.catalog = data.catalog // the users' rules are about the data port's commands
+	for _, row := range t.all {
+		if same := data.find([]byte(row.Name)); same != nil {
+			row.id = same.id
+		} else {
+			row.free = true
+		}
+	}
 	return t
 }
 
