@@ -112,6 +112,8 @@ type Dispatcher struct {
 	guarded chan struct{} // closed when the guard has ended
 	closing sync.Once
 
+	departing sync.WaitGroup // places in queues that are being given up: see departure.go
+
 	beforeCommit func() // for tests: a script has run, and its writes are about to be submitted
 
 	leaving     atomic.Bool // see Interrupt
@@ -185,6 +187,7 @@ func (d *Dispatcher) Close(ctx context.Context) error {
 	go func() {
 		<-d.done
 		d.backups.running.Wait()
+		d.departing.Wait()
 		close(ended)
 	}()
 	select {

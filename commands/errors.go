@@ -109,6 +109,8 @@ const (
 	errNotLeading  = clientError("NOTLEADER the token does not lead the election")
 	errQueueKey    = clientError("ERR the key is a place in the queue of a lock or an election; " +
 		"it can only be deleted")
+	errPlaceDoubtful = clientError("UNCERTAIN the place in the queue was entered, and giving it up is not " +
+		"confirmed: it may still come to hold; look who holds (LOCK.INFO, ELECTION.LEADER) before you repeat it")
 	errPlaceTaken   = clientError("ERR the key of this place in the queue is in use")
 	errQueuedTwice  = clientError("ERR a transaction can ask for a lock once only")
 	errWaitInTxn    = clientError("ERR WAIT is not allowed inside a transaction")
