@@ -229,7 +229,8 @@ func TestNobodyIsRefusedByMistake(t *testing.T) {
 			t.Errorf("%q: %s, want %s", tc.words, got, tc.want)
 		}
 	}
-	for _, words := range [][]string{{"SET", "app:1", "x", "LEASE", "5"}, {"SET", "app:1", "x", "FENCE", "m", "1"},
+	for _, words := range [][]string{{"SET", "app:1", "x", "LEASE", "5"},
+		{"SET", "app:1", "x", "FENCE", "m", "1"},
 		{"KV.PUT", "app:1", "x", "PREV", "LEASE", "5"}, {"LOCK.ACQUIRE", "app:m", "LEASE", "5"},
 		{"ELECTION.CAMPAIGN", "app:m", "v", "LEASE", "5"}, {"KV.TXN", "0", "1", "2", "GET", "other", "0"},
 		{"KV.TXN", "0", "1", "3", "KV.RANGE", "app", "PREFIX", "0"}} {

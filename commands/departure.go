@@ -15,12 +15,12 @@ import (
 //
 // Whose place may be given up depends on the lease.
 //
-//   - A lease that was made for the place, by TTL, is known to nobody but the call that made it. The place goes
-//     in any case, and also if it holds by now: nobody has been told.
-//   - A lease that the client gave may be used on other connections, for the very same place: a client library
-//     that has lost patience repeats its command on a connection of its pool. So only who entered the place
-//     gives it up, or who has taken that over from him (locks.Waiters); and only while it waits. One that has
-//     come to hold stays with its lease: another connection may have been told so.
+//   - A lease that was made for the place, by TTL, is known to nobody but the call that made it. The place
+//     goes in any case, and also if it holds by now: nobody has been told.
+//   - A lease that the client gave may be used on other connections, for the very same place: a client
+//     library that has lost patience repeats its command on a connection of its pool. So only who entered the
+//     place gives it up, or who has taken that over from him (locks.Waiters); and only while it waits. One
+//     that has come to hold stays with its lease: another connection may have been told so.
 //
 // Drawback: two connections to two nodes do not know of each other. When the one that entered goes, a waiting
 // place goes with it, and the other is told LOCKLOST.
@@ -42,7 +42,8 @@ var errDeparted = errors.New("the node is closing")
 // is still to come; else nil.
 func (t *turn) depart(entering *raftfsm.Submission) {
 	p := &departure{d: t.d, join: t.join, token: t.token}
-	p.join.queue.Name, p.join.value = strings.Clone(t.join.queue.Name), "" // the client's words go with its pipeline
+	p.join.value = "" // it is a word of the client's, as the name is, and they go with its pipeline
+	p.join.queue.Name = strings.Clone(t.join.queue.Name)
 	p.attempt = p.submit
 	fresh := t.fresh
 	t.d.departing.Go(func() {
@@ -77,8 +78,8 @@ func (p *departure) entered(sub *raftfsm.Submission, fresh bool) bool {
 	return true
 }
 
-// mayBeEntered reports whether a place that may have been entered is to be given up. One that was there before
-// is left to whoever entered it.
+// mayBeEntered reports whether a place that may have been entered is to be given up. One that was there
+// before is left to whoever entered it.
 func (j *joining) mayBeEntered(fresh bool) bool { return fresh || !j.given() }
 
 // leave makes attempts until one is applied, or is needed no more.

@@ -306,9 +306,9 @@ func errExecAborted(why error) error {
 
 // errTxnRanges stands behind "EXECABORT Transaction discarded because of".
 func errTxnRanges(most int) error {
-	return clientError(fmt.Sprintf("more than %d operations on ranges of keys or on the past (KEYS, SCAN, DBSIZE, "+
-		"RANDOMKEY, FLUSHALL, KV.RANGE and the like; --max-txn-ops); nothing was done, use several transactions",
-		most))
+	return clientError(fmt.Sprintf("more than %d operations on ranges of keys or on the past (KEYS, SCAN, "+
+		"DBSIZE, RANDOMKEY, FLUSHALL, KV.RANGE and the like; --max-txn-ops); nothing was done, use several "+
+		"transactions", most))
 }
 
 func errNotInTxn(name string) error {

@@ -57,9 +57,9 @@ func TestLCSIsThatOfThePlainTable(t *testing.T) {
 		got, size := c.do("LCS", "a", "b"), c.do("LCS", "a", "b", "LEN")
 		whole := c.do("LCS", "a", "b", "IDX")
 		c.text = false
-		if got != common || size != strconv.Itoa(length) || !strings.HasSuffix(whole, " "+strconv.Itoa(length)+"]") {
-			t.Fatalf("seed %d: LCS of %q and %q: %q, %s, want %q, %d; %s", seed, a, b, got, size, common, length,
-				whole)
+		if want := strconv.Itoa(length); got != common || size != want || !strings.HasSuffix(whole, " "+want+"]") {
+			t.Fatalf("seed %d: LCS of %q and %q: %q, %s, want %q, %d; %s", seed, a, b, got, size, common,
+				length, whole)
 		}
 	}
 }

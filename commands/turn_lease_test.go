@@ -166,7 +166,9 @@ func TestEveryWriteOfAConnectionCountsForWait(t *testing.T) {
 }
 
 // newDeparture is one of lock m whose attempts a test answers, one after the other; the last answer is kept.
-func newDeparture(n *testNode, j joining, token mvcc.Revision, answers ...error) (p *departure, made *[]mvcc.Op) {
+func newDeparture(
+	n *testNode, j joining, token mvcc.Revision, answers ...error,
+) (p *departure, made *[]mvcc.Op) {
 	j.queue = mvcc.Queue{Name: "m"}
 	p, made = &departure{d: n.d, join: j, token: token}, &[]mvcc.Op{}
 	p.attempt = func(op mvcc.Op) error {
@@ -282,7 +284,8 @@ func TestUncertainEntry(t *testing.T) {
 	for _, tc := range []struct {
 		join         joining
 		fresh, leave bool
-	}{{joining{lease: 1}, true, true}, {joining{lease: 1}, false, false}, {joining{lease: 1, ttl: 9}, false, true}} {
+	}{{joining{lease: 1}, true, true}, {joining{lease: 1}, false, false},
+		{joining{lease: 1, ttl: 9}, false, true}} {
 		if got := tc.join.mayBeEntered(tc.fresh); got != tc.leave {
 			t.Errorf("%+v, fresh %v: %v", tc.join, tc.fresh, got)
 		}

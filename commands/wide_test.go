@@ -87,7 +87,8 @@ func TestExecBoundsWhatItReads(t *testing.T) {
 	}
 	for _, words := range [][]string{{"KEYS", "*"}, {"SCAN", "0"}, {"DBSIZE"}, {"RANDOMKEY"}, {"FLUSHALL"},
 		{"KV.RANGE", "k", "PREFIX"}, {"KV.DEL", "a", "TO", "b"}, {"KV.RANGE", "k", "PREFIX", "AT", "2"},
-		{"KV.HISTORY", "k"}, {"KV.HASH", "AT", "2"}, {"KV.TXN", "1", "version", "k", "PREFIX", ">", "0", "0", "0"}} {
+		{"KV.HISTORY", "k"}, {"KV.HASH", "AT", "2"},
+		{"KV.TXN", "1", "version", "k", "PREFIX", ">", "0", "0", "0"}} {
 		revision := n.engine.Store().Revision()
 		if got := block(most+1, words...); got != "("+errExecAborted(errTxnRanges(most)).Error()+")" {
 			t.Errorf("%d × %q: %.200s", most+1, words, got)
@@ -101,8 +102,8 @@ func TestExecBoundsWhatItReads(t *testing.T) {
 		c.do("DEL", "mark")
 		c.fill(10)
 	}
-	for _, words := range [][]string{{"GET", "k"}, {"TTL", "k"}, {"KV.GET", "k"}, {"KV.DEL", "k"}, {"KV.RANGE", "k"},
-		{"KV.HASH"}} {
+	for _, words := range [][]string{{"GET", "k"}, {"TTL", "k"}, {"KV.GET", "k"}, {"KV.DEL", "k"},
+		{"KV.RANGE", "k"}, {"KV.HASH"}} {
 		if got := block(10*most, words...); strings.HasPrefix(got, "(") {
 			t.Errorf("%d × %q: %.200s", 10*most, words, got)
 		}

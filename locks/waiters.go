@@ -10,8 +10,8 @@ import (
 // again"; what became of the place, the one who wakes reads in the Book. So none is lost: whoever registers
 // first and looks then sees either the change or the wake-up.
 //
-// Several may wait for one place: a client that gives its lease again, on another connection, has the place it
-// has. Exactly one of them owes it, whoever entered it at first: he has to give it up when he ceases to wait.
+// Several may wait for one place: a client that gives its lease again, on another connection, gets the place
+// that it has. One of them owes it, at first whoever entered it: he has to give it up when he ceases to wait.
 // While others wait he gives nothing up, and one of them owes it from then on.
 //
 // All methods are safe for concurrent use.

@@ -175,8 +175,8 @@ func TestProtectedMode(t *testing.T) {
 	}
 }
 
-// The port for clients of Sentinel asks for the same password from the first moment, without a leader, too, and
-// who comes in there is in the audit log.
+// The port for clients of Sentinel asks for the same password from the first moment, without a leader, too,
+// and who comes in there is in the audit log.
 func TestPasswordOfTheSentinelPort(t *testing.T) {
 	audit := filepath.Join(t.TempDir(), "audit")
 	p := startServer(t, "--name", "n1", "--peer-addr", "127.0.0.1:0", "--sentinel-addr", "127.0.0.1:0",
@@ -193,8 +193,8 @@ func TestPasswordOfTheSentinelPort(t *testing.T) {
 	}
 	defer conn.Close()
 	r := bufio.NewReader(conn)
-	for _, s := range [][2]string{{"SENTINEL MYID", "-NOAUTH"}, {"AUTH wrong", "-WRONGPASS"}, {"AUTH first", "+OK"},
-		{"SENTINEL MYID", "$40"}} {
+	for _, s := range [][2]string{{"SENTINEL MYID", "-NOAUTH"}, {"AUTH wrong", "-WRONGPASS"},
+		{"AUTH first", "+OK"}, {"SENTINEL MYID", "$40"}} {
 		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 		fmt.Fprintf(conn, "%s\r\n", s[0])
 		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, s[1]) {
