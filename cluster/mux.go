@@ -96,6 +96,7 @@ type peerMux struct {
 	cfg       Config
 	servePeer func(net.Conn, MemberID) // returns when the connection is finished
 	raftConns chan net.Conn
+	lineEnded func(MemberID) // a member's raft connection to here has ended
 	closing   chan struct{}
 	dialing   context.Context // ends with closing
 	stopDials context.CancelFunc
@@ -149,7 +150,7 @@ func listenPeer(cfg Config) (net.Listener, error) {
 func newPeerMux(ln net.Listener, advertise string, self hello, cfg Config) *peerMux {
 	m := &peerMux{
 		ln: ln, advertise: advertise, self: self, cfg: cfg,
-		raftConns: make(chan net.Conn), closing: make(chan struct{}),
+		raftConns: make(chan net.Conn), closing: make(chan struct{}), lineEnded: func(MemberID) {},
 	}
 	m.dialing, m.stopDials = context.WithCancel(context.Background())
 	m.self.version = helloVersion
@@ -253,7 +254,7 @@ func (m *peerMux) serve(c *muxConn) {
 		return
 	}
 	select {
-	case m.raftConns <- c:
+	case m.raftConns <- &raftLine{c, func() { m.lineEnded(from.member) }}:
 	case <-m.closing:
 		c.Close()
 	}

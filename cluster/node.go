@@ -17,29 +17,30 @@ import (
 // Node is one member of a cluster: raft, its stores, its transport and the peer protocol.
 // All methods are safe for concurrent use.
 type Node struct {
-	cfg       Config
-	dir       *dataDir
-	self      MemberID
-	cluster   ClusterID
-	names     map[MemberID]string // of the initial list
-	naming    atomic.Pointer[func(MemberID) string]
-	fatal     *fatalSwitch
-	stable    *stableStore
-	log       *logStore
-	snaps     *snapshotStore
-	fsm       *countingFSM
-	mux       *peerMux
-	peers     *peerNet
-	trans     *transport
-	raft      *raft.Raft
-	proposals *proposals
-	snapshots *snapshotter
-	changes   *changeWatch
-	sentry    *sentry
-	stopOnce  sync.Once
-	stopped   raft.Future // set by stopRaft
-	closeOnce sync.Once
-	closeErr  error
+	cfg        Config
+	dir        *dataDir
+	self       MemberID
+	cluster    ClusterID
+	names      map[MemberID]string // of the initial list
+	naming     atomic.Pointer[func(MemberID) string]
+	fatal      *fatalSwitch
+	stable     *stableStore
+	log        *logStore
+	snaps      *snapshotStore
+	fsm        *countingFSM
+	mux        *peerMux
+	peers      *peerNet
+	trans      *transport
+	raft       *raft.Raft
+	proposals  *proposals
+	snapshots  *snapshotter
+	changes    *changeWatch
+	sentry     *sentry
+	succession succession
+	stopOnce   sync.Once
+	stopped    raft.Future // set by stopRaft
+	closeOnce  sync.Once
+	closeErr   error
 }
 
 // countingFSM counts restores, to tell installed snapshots from the one loaded at start.
@@ -245,6 +246,7 @@ func (n *Node) start() (err error) {
 	n.snapshots = newSnapshotter(n.raft, n.snaps, n.log, n.cfg)
 	n.snapshots.pinned.Store(new(func() (uint64, bool) { return n.trans.pinned(n.Term()) }))
 	n.sentry = startSentry(n)
+	n.mux.lineEnded = n.lineEnded
 	n.mux.start()
 	n.campaignIfAlone()
 	return nil
@@ -255,15 +257,8 @@ func (n *Node) start() (err error) {
 // is its own, which it persists like any other, so nothing is skipped but the wait. Should the message come
 // when it leads already, it is elected once more in the next term.
 func (n *Node) campaignIfAlone() {
-	if v := n.Voters(); len(v) != 1 || v[0] != n.self {
-		return
-	}
-	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
-		ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.self.serverID()), Addr: []byte(n.mux.advertise),
-	}}
-	addr := raft.ServerAddress(n.mux.ln.Addr().String())
-	if err := n.trans.TimeoutNow(n.self.serverID(), addr, req, &raft.TimeoutNowResponse{}); err != nil {
-		n.cfg.Logger.Debug("the only voter waits for its election timeout", "error", err)
+	if v := n.Voters(); len(v) == 1 && v[0] == n.self {
+		n.campaign()
 	}
 }
 

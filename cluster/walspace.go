@@ -26,10 +26,11 @@ import (
 // get in between, into a spare file that Create renames. A spare whose size is right is complete, because it
 // only grows, or was complete when it got its name; one left over from the last run is used.
 //
-// A segment that raft-wal deletes is kept under another name, up to keptSegments of them, and overwritten
-// with zeros to make a spare: its blocks are reserved and its pages often still in memory, which makes that
-// eight times cheaper than a new file. raft-wal deletes a segment only after its own directory has let go of
-// it and its last reader has; and it is not touched before its old name has durably gone.
+// A segment that raft-wal deletes is kept under another name, up to keptSegments of them while the disk has
+// room (keptShare), cut to its size if its last batch made it longer, and overwritten with zeros to make a
+// spare: its blocks are reserved and its pages often still in memory, which makes that eight times cheaper
+// than a new file. So the log takes as much of the disk as it took at its longest. raft-wal deletes a segment
+// only after its own directory has let go of it and its last reader has.
 //
 // Rejected: using old segments as they are, which needs their old content to be told from new. Drawback: the
 // log is written twice, once as zeros.
@@ -47,6 +48,7 @@ const (
 	spareStep    = 1 << 20
 	keptSuffix   = ".kept.tmp"
 	keptSegments = 24
+	keptShare    = 16 // of what the disk has free, kept segments take one part in so many at most
 )
 
 var _ types.VFS = (*segmentSpace)(nil)
@@ -107,6 +109,11 @@ func (s *segmentSpace) kept() []string {
 	return slices.DeleteFunc(all, func(path string) bool { return sizeOf(path) < s.size })
 }
 
+// mostKept is how many segments may be kept.
+func (s *segmentSpace) mostKept() int {
+	return int(min(keptSegments, max(diskFree(filepath.Dir(s.path)), 0)/keptShare/s.size))
+}
+
 func sizeOf(path string) int64 {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -143,7 +150,7 @@ func writeZeros(path string, at, size int64, stop <-chan struct{}) (done bool, e
 // Delete takes a segment out of the log, and keeps its file if it can be of use.
 func (s *segmentSpace) Delete(dir, name string) error {
 	path := filepath.Join(dir, name)
-	if sizeOf(path) < s.size || len(s.kept()) >= keptSegments {
+	if sizeOf(path) < s.size || len(s.kept()) >= s.mostKept() {
 		return s.FS.Delete(dir, name)
 	}
 	if err := rename(path, path+keptSuffix); err != nil {

@@ -40,6 +40,10 @@ func TestDeletedSegmentsBecomeSpares(t *testing.T) {
 	s := spaceFor(t)
 	dir := filepath.Dir(s.path)
 	s.segment(t, "1.wal")
+	grown := filepath.Join(dir, "1.wal") // as raft-wal leaves one whose last batch was large
+	if err := os.WriteFile(grown, bytes.Repeat([]byte("x"), testSegment+100), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Delete(dir, "1.wal"); err != nil {
 		t.Fatal(err)
 	}
