@@ -42,6 +42,8 @@ const (
 	errNoKeyArgs        = clientError("ERR The command has no key arguments")
 	errGetKeysArity     = clientError("ERR Invalid number of arguments specified for command")
 	errGetKeysName      = clientError("ERR Invalid command specified")
+	errFailoverHere     = clientError("ERR You should send CLUSTER FAILOVER to a replica")
+	errNoGoodReplica    = clientError("NOGOODSLAVE No suitable replica to promote")
 	errNoCluster        = clientError("ERR This instance has cluster support disabled")
 	errInvalidSlot      = clientError("ERR Invalid slot")
 	errNoSuchMaster     = clientError("ERR No such master with that name")
@@ -95,6 +97,8 @@ const (
 		"the command was not executed, connect to another member")
 	errDoubtfulChange = clientError("UNCERTAIN the change of the membership may or may not have been made; " +
 		"look at MEMBER.LIST before you repeat it")
+	errTakeover = clientError("ERR CLUSTER FAILOVER TAKEOVER is not supported: a leader needs a majority, and " +
+		"with one is elected by itself; nothing was changed")
 	errMemberID    = clientError("ERR invalid member id: 16 hex digits, as MEMBER.LIST shows them")
 	errReadFailed  = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
 	errKeyNotFound = clientError("ERR key not found")

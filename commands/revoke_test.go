@@ -125,9 +125,9 @@ func TestExecAsksAgain(t *testing.T) {
 func TestExecAsksAgainAboutGuards(t *testing.T) {
 	n := startNode(t)
 	admin, c := n.dial(t), n.dial(t)
-	const refused = "(EXECABORT Transaction discarded because of: NOPERM ACLs rules changed between the moment " +
-		"the transaction was accumulated and the EXEC call. This command is no longer allowed for the " +
-		"following reason: no permission to touch the specified keys)"
+	const refused = "(EXECABORT Transaction discarded because of: NOPERM ACLs rules changed between the " +
+		"moment the transaction was accumulated and the EXEC call. This command is no longer allowed for " +
+		"the following reason: no permission to touch the specified keys)"
 	for _, first := range [][]string{{"TXN.IF", "value", "secret", "=", "x"}, {"TXN.IF", "version", "secret",
 		"PREFIX", "=", "0"}, {"TXN.IF", "lock", "secret", "=", "7"}, {"WATCH", "own", "secret"}} {
 		admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "resetkeys", "~own*", "~secret*", "+@all")

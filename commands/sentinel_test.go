@@ -58,11 +58,13 @@ func TestSentinelListener(t *testing.T) {
 			t.Errorf("%s: %s", words, got)
 		}
 	}
-	for _, sub := range []string{"FAILOVER", "MONITOR", "REMOVE", "SET", "RESET", "FLUSHCONFIG", "CONFIG"} {
+	for _, sub := range []string{"MONITOR", "REMOVE", "SET", "RESET", "FLUSHCONFIG", "CONFIG"} {
 		if got := c.line("SENTINEL " + sub + " redkeep"); !strings.Contains(got, "with the MEMBER commands") {
 			t.Errorf("%s: %s", sub, got)
 		}
 	}
+	c.want("(NOGOODSLAVE No suitable replica to promote)", "SENTINEL", "FAILOVER", "redkeep")
+	c.want("(ERR No such master with that name)", "SENTINEL", "FAILOVER", "other")
 	if got := c.line("HELLO 3"); !strings.Contains(got, `"mode": "sentinel"`) || strings.Contains(got, "role") {
 		t.Errorf("HELLO: %s", got)
 	}
@@ -118,7 +120,7 @@ func TestSentinelHoldsUsersToTheirRules(t *testing.T) {
 		}
 	}
 	for _, words := range []string{"CLIENT KILL TYPE normal", "CLIENT PAUSE 1", "CLIENT LIST", "INFO", "PING",
-		"COMMAND", "PSUBSCRIBE *", "SUBSCRIBE +sdown"} {
+		"COMMAND", "PSUBSCRIBE *", "SUBSCRIBE +sdown", "SENTINEL FAILOVER redkeep"} {
 		if got := c.line(words); !strings.HasPrefix(got, "(NOPERM ") {
 			t.Errorf("%s: %s", words, got)
 		}
