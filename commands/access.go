@@ -206,7 +206,7 @@ func accessFrom(words string) (a acl.Access) {
 // ask makes the question whether the user may run c. It is valid until the next one on this connection.
 func (s *session) ask(c *call) (*acl.Query, error) {
 	q := &s.who.query
-	q.Command, q.Free, q.FirstArg = c.row.id, c.row.Flags&FlagNoAuth != 0 || c.d.cfg.Sentinel != nil, nil
+	q.Command, q.Free, q.FirstArg = c.row.id, c.row.Flags&FlagNoAuth != 0 || c.row.free, nil
 	q.Keys, q.Channels = q.Keys[:0], q.Channels[:0]
 	if len(c.args) > 1 {
 		q.FirstArg = c.args[1]
@@ -342,8 +342,9 @@ func (c *call) context() string {
 
 // permitPlanned is the second door: see the head of this file.
 func (c *call) permitPlanned() error {
-	if c.s == nil || c.s.who.account == nil || c.s.who.account.allKeys || c.row.inMulti == endsMulti {
-		return nil
+	if c.s == nil || c.s.who.account == nil || c.s.who.account.allKeys || c.row.inMulti == endsMulti ||
+		c.row.nests {
+		return nil // each command inside has passed the door by itself
 	}
 	if r, ok := beyond(c.s.who.account.User, &c.txn, c.row.wide); !ok {
 		q := &c.s.who.query

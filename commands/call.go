@@ -32,6 +32,7 @@ type call struct {
 	held        int  // bytes of txn that do not stand in args
 	apart       bool // the run ends with it: its render changes how what follows is served
 	unsent      bool // txn asks and does nothing: the reply needs no quorum
+	lateSweeps  int  // sweeps that the render makes; see sweeps.go
 	nesting     int  // KV.TXNs around it
 	dry         bool // only asked about: a refusal is not noted
 	scripted    bool // a script makes it
@@ -47,7 +48,7 @@ func (c *call) begin(args [][]byte) {
 	c.row, c.args = nil, args
 	c.txn.Compares, c.txn.Then, c.txn.Else = c.txn.Compares[:0], c.txn.Then[:0], c.txn.Else[:0]
 	c.compacts, c.physical, c.publishes, c.now, c.request = false, false, false, 0, nil
-	c.guardsFirst, c.held, c.apart, c.unsent, c.nesting = false, 0, false, false, 0
+	c.guardsFirst, c.held, c.apart, c.unsent, c.nesting, c.lateSweeps = false, 0, false, false, 0, 0
 }
 
 // str returns word i without a copy; see alias.

@@ -77,7 +77,7 @@ func reset(c *call, s *session) (resp.Value, error) {
 	s.endSubscriptions(c.d)
 	c.d.monitors.remove(s.id)
 	s.reset()
-	s.begin(c.d)
+	s.arrive(c.d)
 	return resp.Simple("RESET"), nil
 }
 

@@ -112,6 +112,8 @@ type Dispatcher struct {
 	guarded chan struct{} // closed when the guard has ended
 	closing sync.Once
 
+	departing sync.WaitGroup // places in queues that are being given up: see departure.go
+
 	beforeCommit func() // for tests: a script has run, and its writes are about to be submitted
 
 	leaving     atomic.Bool // see Interrupt
@@ -185,6 +187,7 @@ func (d *Dispatcher) Close(ctx context.Context) error {
 	go func() {
 		<-d.done
 		d.backups.running.Wait()
+		d.departing.Wait()
 		close(ended)
 	}()
 	select {
@@ -284,21 +287,11 @@ func (d *Dispatcher) write(conn *resp.Conn, s *session) bool {
 		return d.finish(conn, s) && d.replyNow(conn, s, c, render(&mvcc.Result{Succeeded: true}))
 	}
 	s.run.plan(d.engine, c, render)
+	s.run.sweeps += c.sweeps()
 	if c.held > 0 {
 		c.txn = mvcc.Txn{} // it is in the log's form now, and may be large
 	}
-	return !c.apart || d.finish(conn, s) && !d.left(conn, s)
-}
-
-// read puts the command into the current run of reads.
-func (d *Dispatcher) read(conn *resp.Conn, s *session) bool {
-	if s.run.kind != KindRead && !d.finish(conn, s) {
-		return false
-	}
-	s.run.begin(KindRead)
-	s.run.items = append(s.run.items, item{row: s.call.row, args: s.call.args, reads: true,
-		track: s.tracks.wants()})
-	return true
+	return !c.apart && s.run.sweeps < runSweeps || d.finish(conn, s) && !d.left(conn, s)
 }
 
 // answer serves a command that needs neither log nor barrier.
@@ -376,10 +369,18 @@ func (d *Dispatcher) finish(conn *resp.Conn, s *session) bool {
 	if !ok {
 		return false
 	}
+	d.answerRun(conn, s, len(s.run.items))
+	s.run.end()
+	return true
+}
+
+// answerRun sends the replies of the run's commands before end that are not sent yet, and lets go of them.
+func (d *Dispatcher) answerRun(conn *resp.Conn, s *session, end int) {
 	took := s.run.took()
-	for i := range s.run.items {
-		it := &s.run.items[i]
+	for ; s.run.answered < end; s.run.answered++ {
+		it := &s.run.items[s.run.answered]
 		v := s.run.result(d, it)
+		it.reply = resp.Value{}
 		if it.gated {
 			d.stats.reject(it.row, v)
 		}
@@ -389,8 +390,6 @@ func (d *Dispatcher) finish(conn *resp.Conn, s *session) bool {
 		}
 		d.reply(conn, s, it.row, it.args, v, took)
 	}
-	s.run.end()
-	return true
 }
 
 // finishWrites submits what is left and waits for all submissions of the run.
@@ -405,60 +404,6 @@ func (d *Dispatcher) finishWrites(conn *resp.Conn, s *session) bool {
 	if s.run.physical {
 		if removed := d.engine.Compacted(); removed != nil {
 			return conn.Wait(removed)
-		}
-	}
-	return true
-}
-
-// finishReads waits for one barrier round and runs the reads, again if they met keys past their deadline.
-func (d *Dispatcher) finishReads(conn *resp.Conn, s *session) bool {
-	if !s.run.undecided() {
-		return true
-	}
-	round := d.engine.Barrier()
-	if !conn.Wait(round.Done()) {
-		return false
-	}
-	if err := round.Err(); err != nil {
-		s.run.refuse(readFate(err))
-		return true
-	}
-	s.permitAgain(d)
-	s.trackAll(conn)
-	s.view.begin(d.engine.Store(), round.Point().Now, true)
-	for range expireRounds {
-		s.run.read(&s.reading, &s.view)
-		if len(s.view.expired) == 0 && len(s.view.wanted) == 0 {
-			break
-		}
-		if !d.expire(conn, s) || !d.askLeft(conn, s) {
-			return false
-		}
-		s.view.again()
-	}
-	d.stats.lookups(&s.view)
-	return true
-}
-
-// expireRounds bounds how often a run of reads is repeated. A second repetition happens only when a key that
-// was past its deadline got another deadline in the past meanwhile; hiding it is then right.
-const expireRounds = 3
-
-// expireAtOnce bounds the keys of one request to expire.
-const expireAtOnce = 2048
-
-// expire gets the expiry of the keys that the view hid committed. It returns false iff the client vanished.
-func (d *Dispatcher) expire(conn *resp.Conn, s *session) bool {
-	for keys := s.view.expired; len(keys) > 0; keys = keys[min(len(keys), expireAtOnce):] {
-		sub := d.engine.NewSubmission()
-		sub.AddExpire(keys[:min(len(keys), expireAtOnce)])
-		d.engine.Submit(sub)
-		if !conn.Wait(sub.Done()) {
-			return false
-		}
-		if err := sub.Err(); err != nil {
-			s.run.refuse(readFate(err))
-			return true
 		}
 	}
 	return true

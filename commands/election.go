@@ -10,7 +10,7 @@ var electionRows = []Command{
 		Group: "lock", Since: "0.2.0", Complexity: "O(log N) where N is the number of candidates",
 		Summary: "Becomes the leader of an election, waiting for its turn, and returns key, token and lease.",
 		Args:    args(argKey("name"), argString("value"), joinLeaseArg, joinWaitArg),
-		plan:    planJoin, join: parseCampaign},
+		plan:    planJoin, join: parseCampaign, also: reachJoin},
 	{Name: "election.proclaim", Arity: 4, Kind: KindWrite, Flags: FlagDenyOOM | FlagFast,
 		Keys: oneKey("RW update"), Group: "lock", Since: "0.2.0", Complexity: "O(log N)",
 		Summary: "Gives the leader another value and returns the revision.",

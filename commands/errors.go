@@ -42,6 +42,8 @@ const (
 	errNoKeyArgs        = clientError("ERR The command has no key arguments")
 	errGetKeysArity     = clientError("ERR Invalid number of arguments specified for command")
 	errGetKeysName      = clientError("ERR Invalid command specified")
+	errFailoverHere     = clientError("ERR You should send CLUSTER FAILOVER to a replica")
+	errNoGoodReplica    = clientError("NOGOODSLAVE No suitable replica to promote")
 	errNoCluster        = clientError("ERR This instance has cluster support disabled")
 	errInvalidSlot      = clientError("ERR Invalid slot")
 	errNoSuchMaster     = clientError("ERR No such master with that name")
@@ -97,6 +99,8 @@ const (
 		"the command was not executed, connect to another member")
 	errDoubtfulChange = clientError("UNCERTAIN the change of the membership may or may not have been made; " +
 		"look at MEMBER.LIST before you repeat it")
+	errTakeover = clientError("ERR CLUSTER FAILOVER TAKEOVER is not supported: a leader needs a majority, and " +
+		"with one is elected by itself; nothing was changed")
 	errMemberID    = clientError("ERR invalid member id: 16 hex digits, as MEMBER.LIST shows them")
 	errReadFailed  = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
 	errKeyNotFound = clientError("ERR key not found")
@@ -111,6 +115,8 @@ const (
 	errNotLeading  = clientError("NOTLEADER the token does not lead the election")
 	errQueueKey    = clientError("ERR the key is a place in the queue of a lock or an election; " +
 		"it can only be deleted")
+	errPlaceDoubtful = clientError("UNCERTAIN the place in the queue was entered, and giving it up is not " +
+		"confirmed: it may still come to hold; look who holds (LOCK.INFO, ELECTION.LEADER) before you repeat it")
 	errPlaceTaken   = clientError("ERR the key of this place in the queue is in use")
 	errQueuedTwice  = clientError("ERR a transaction can ask for a lock once only")
 	errWaitInTxn    = clientError("ERR WAIT is not allowed inside a transaction")
@@ -304,6 +310,13 @@ func errArity(name string) error {
 
 func errExecAborted(why error) error {
 	return clientError("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(why.Error(), "ERR "))
+}
+
+// errTxnRanges stands behind "EXECABORT Transaction discarded because of".
+func errTxnRanges(most int) error {
+	return clientError(fmt.Sprintf("more than %d operations on ranges of keys or on the past (KEYS, SCAN, "+
+		"DBSIZE, RANDOMKEY, FLUSHALL, KV.RANGE and the like; --max-txn-ops); nothing was done, use several "+
+		"transactions", most))
 }
 
 func errNotInTxn(name string) error {

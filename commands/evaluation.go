@@ -278,6 +278,7 @@ func (e *evaluation) submit(sub *raftfsm.Submission, fate func(error) error) (he
 		e.reply = refused(fate(err))
 		return true, false
 	}
+	e.s.written = e.d.engine.AppliedIndex()
 	return true, true
 }
 

@@ -32,7 +32,7 @@ var kvRows = []Command{
 		Group: "kv", Since: "0.1.0", Complexity: "O(log N)", Summary: "Writes a key and returns the revision.",
 		Args: args(argKey("key"), argString("value"), argString("id").after("LEASE").opt(),
 			argToken("PREV").opt(), argToken("IGNOREVALUE").opt(), argToken("IGNORELEASE").opt()), plan: kvPut,
-		accessOf: putAccess, also: reachOptions},
+		accessOf: putAccess, also: reachPut},
 	{Name: "kv.del", Arity: -2, Kind: KindWrite, Keys: oneKey("RM delete"), Group: "kv", Since: "0.1.0",
 		Complexity: "O(log N + M) where M is the number of keys deleted.",
 		Summary:    "Deletes a range of keys in one revision.",

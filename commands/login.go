@@ -204,16 +204,14 @@ func (d *Dispatcher) mode() string {
 	}
 }
 
-// CertificateUser makes the connection a user's by the name in its verified certificate. It reports whether
-// there is such a user, and that it is on.
-func (d *Dispatcher) certificateUser(s *session, name string) bool {
+// arrive makes the connection whose a fresh one is: the user's whom its verified certificate names, if there
+// is such a user and it is on.
+func (s *session) arrive(d *Dispatcher) {
+	s.begin(d)
 	dir := d.directory()
-	u := dir.accounts[name]
-	if name == "" || u == nil || !u.On {
-		return false
+	if u := dir.accounts[s.certificate]; s.certificate != "" && u != nil && u.On {
+		_ = d.loggedIn(s, dir, u)
 	}
-	_ = d.loggedIn(s, dir, u)
-	return true
 }
 
 // mayAdminister reports whether a user can change users, and so repair what others did.

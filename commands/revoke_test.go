@@ -120,6 +120,38 @@ func TestExecAsksAgain(t *testing.T) {
 	admin.want(`"2"`, "GET", "ab")
 }
 
+// The guards of TXN.IF and what was watched tell what keys hold: who may not read them any more is refused
+// the whole block.
+func TestExecAsksAgainAboutGuards(t *testing.T) {
+	n := startNode(t)
+	admin, c := n.dial(t), n.dial(t)
+	const refused = "(EXECABORT Transaction discarded because of: NOPERM ACLs rules changed between the " +
+		"moment the transaction was accumulated and the EXEC call. This command is no longer allowed for " +
+		"the following reason: no permission to touch the specified keys)"
+	for _, first := range [][]string{{"TXN.IF", "value", "secret", "=", "x"}, {"TXN.IF", "version", "secret",
+		"PREFIX", "=", "0"}, {"TXN.IF", "lock", "secret", "=", "7"}, {"WATCH", "own", "secret"}} {
+		admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "resetkeys", "~own*", "~secret*", "+@all")
+		c.want("OK", "AUTH", "eve", "x")
+		if first[0] == "WATCH" {
+			c.want("OK", first...)
+		}
+		c.want("OK", "MULTI")
+		if first[0] != "WATCH" {
+			c.want("QUEUED", first...)
+		}
+		c.want("QUEUED", "SET", "own", "1")
+		admin.want("OK", "ACL", "SETUSER", "eve", "resetkeys", "~own*")
+		c.want(refused, "EXEC")
+		c.want("(ERR EXEC without MULTI)", "EXEC")
+		admin.want("nil", "GET", "own")
+	}
+	c.want("OK", "WATCH", "own")
+	c.want("OK", "MULTI")
+	c.want("QUEUED", "TXN.IF", "version", "own", "=", "0")
+	c.want("QUEUED", "SET", "own", "1")
+	c.want("[1 OK]", "EXEC")
+}
+
 // Nobody gets in without a password once one is set; and a connection is limited before.
 func TestLogin(t *testing.T) {
 	n := startNode(t)

@@ -62,13 +62,18 @@ var slotRows = []Command{
 			{Name: "count-failure-reports", Arity: 3, Flags: slotFlags | FlagAdmin, Since: "3.0.0",
 				Complexity: "O(N)", Summary: "Returns 0 for a known node: nobody votes others down here.",
 				Args: args(argString("node-id")), session: clustered(clusterFailureReports)},
+			{Name: "failover", Arity: -2, Kind: KindAdmin, Flags: memberFlags, Since: "3.0.0",
+				Complexity: "O(N) where N is the number of members",
+				Summary:    "Makes this node the leader, as MEMBER.MOVELEADER does.",
+				Args:       args(argOneOf("options", argToken("FORCE"), argToken("TAKEOVER")).opt()),
+				block:      clusterFailover, audited: true},
 			{Name: "help", Arity: 2, Flags: slotFlags, Since: "5.0.0", Complexity: "O(1)",
 				Summary: "Returns helpful text about the different subcommands.", session: clustered(clusterHelp)},
 		}},
 }
 
 // managedSubs are the sub-commands by which Redis Cluster is managed. Here the MEMBER commands do that.
-const managedSubs = " addslots addslotsrange bumpepoch delslots delslotsrange failover flushslots forget " +
+const managedSubs = " addslots addslotsrange bumpepoch delslots delslotsrange flushslots forget " +
 	"meet replicate reset saveconfig set-config-epoch setslot "
 
 func absentClusterSub(d *Dispatcher, sub []byte) error {

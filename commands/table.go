@@ -144,6 +144,7 @@ type Command struct {
 	absentSub func(d *Dispatcher, sub []byte) error
 
 	id                  acl.CommandID
+	free                bool       // no rule can name it: whoever is logged in may send it
 	access, laterAccess acl.Access // what Keys says
 
 	subs  map[string]*Command

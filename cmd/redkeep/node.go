@@ -193,6 +193,7 @@ func (n *node) serveClients() error {
 		return err
 	}
 	n.audit = file
+	n.sentinel.password, n.sentinel.audit = secrets.first, audit
 	n.dispatcher = commands.New(commands.Config{
 		DefaultPassword: secrets.first, Audit: audit, CertificateName: s.certificateName(),
 		PushLimits: s.pushLimits, ClusterProtocol: s.clusterProtocol,

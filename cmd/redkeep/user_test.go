@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"github.com/redkeep/redkeep/commands"
 	"github.com/redkeep/redkeep/raftfsm"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -210,3 +212,38 @@ func TestDestinationPassword(t *testing.T) {
 		}
 	}
 }
+
+// The port for clients of Sentinel asks for the same password from the first moment, without a leader, too,
+// and who comes in there is in the audit log.
+func TestPasswordOfTheSentinelPort(t *testing.T) {
+	audit := filepath.Join(t.TempDir(), "audit")
+	p := startServer(t, "--name", "n1", "--peer-addr", "127.0.0.1:0", "--sentinel-addr", "127.0.0.1:0",
+		"--initial-cluster", "n1=127.0.0.1:0,n2=127.0.0.1:1,n3=127.0.0.1:2", "--audit-file", audit,
+		"--default-password-file", secretFile(t, "first"))
+	var m []string
+	eventually(t, "the listener is open", func() bool {
+		m = sentinelLine.FindStringSubmatch(p.stderr.String())
+		return m != nil
+	})
+	conn, err := net.Dial("tcp", m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for _, s := range [][2]string{{"SENTINEL MYID", "-NOAUTH"}, {"AUTH wrong", "-WRONGPASS"},
+		{"AUTH first", "+OK"}, {"SENTINEL MYID", "$40"}} {
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "%s\r\n", s[0])
+		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, s[1]) {
+			t.Errorf("%s: %q, %v, want %s", s[0], line, err, s[1])
+		}
+	}
+	lines, err := os.ReadFile(audit)
+	if err != nil || !bytes.Contains(lines, []byte(`"msg":"login"`)) || !bytes.Contains(lines, []byte(
+		`"refused"`)) {
+		t.Errorf("the audit log is %s, %v", lines, err)
+	}
+}
+
+var sentinelLine = regexp.MustCompile(`listening for clients of Sentinel.*?(127\.0\.0\.1:\d+)`)
