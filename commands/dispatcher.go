@@ -154,7 +154,7 @@ func New(cfg Config) *Dispatcher {
 	d.slow.threshold.Store(slowLogThreshold)
 	d.slow.room.Store(slowLogRoom)
 	go d.sample()
-	go d.guardUsers()
+	go d.guardUsers(d.engine.UsersNews())
 	if d.hub = d.engine.Hub(); cfg.Sentinel != nil {
 		d.openSentinel()
 	}
