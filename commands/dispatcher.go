@@ -221,16 +221,8 @@ func (d *Dispatcher) ServePipeline(conn *resp.Conn, cmds []resp.Command) {
 func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	c := &s.call
 	c.begin(args)
-	if err := admit(s, c); err != nil {
-		if c.row != nil && c.row.inMulti == endsMulti && !d.finish(conn, s) { // it forgets a WATCH before it, too
-			return false
-		}
-		s.run.decide(c, true, s.tx.refused(c.row, err))
-		return true
-	}
-	s.last.Store(c.row)
-	if d.pause.on.Load() && !d.waitPaused(conn, s) {
-		return false
+	if passed, here := d.pass(conn, s); !passed {
+		return here
 	}
 	if d.monitors.count.Load() > 0 {
 		d.feed(s, c)
@@ -258,6 +250,28 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 		return d.read(conn, s)
 	default:
 		return d.finish(conn, s) && d.answer(conn, s)
+	}
+}
+
+// pass takes the command through the gates, and again when a pause that held it up is over: what the user may
+// do, and what the node takes, may have changed meanwhile. here is false iff the client vanished.
+func (d *Dispatcher) pass(conn *resp.Conn, s *session) (passed, here bool) {
+	for c := &s.call; ; {
+		if err := admit(s, c); err != nil {
+			if c.row != nil && c.row.inMulti == endsMulti && !d.finish(conn, s) { // it forgets a WATCH before it, too
+				return false, false
+			}
+			s.run.decide(c, true, s.tx.refused(c.row, err))
+			return false, true
+		}
+		s.last.Store(c.row)
+		over := d.pause.holds(c.row)
+		if over == nil {
+			return true, true
+		}
+		if !d.finish(conn, s) || !conn.Wait(over) {
+			return false, false
+		}
 	}
 }
 
