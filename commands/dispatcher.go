@@ -76,6 +76,8 @@ type Config struct {
 	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
 	ScriptBytes    int64         // what it may allocate; 0: 128 MiB
 
+	TLS TLSParameters // for CONFIG GET
+
 	DefaultPassword string       // sealed; of the default user until somebody changes a user
 	Audit           *slog.Logger // nil: Logger
 

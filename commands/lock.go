@@ -32,7 +32,7 @@ var lockRows = []Command{
 	{Name: "lock.info", Arity: 2, Kind: KindRead, Flags: FlagNoMulti | FlagNoScript,
 		Keys: oneKey("RO access"), Group: "lock", Since: "0.2.0",
 		Complexity: "O(N) where N is the number of those in the queue",
-		Summary: "Returns who holds a lock and who waits for it.", Tips: []string{"nondeterministic_output"},
+		Summary:    "Returns who holds a lock and who waits for it.", Tips: []string{"nondeterministic_output"},
 		Args: args(argKey("name")), read: lockInfo},
 }
 
