@@ -76,6 +76,8 @@ type Config struct {
 	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
 	ScriptBytes    int64         // what it may allocate; 0: 128 MiB
 
+	TLS TLSParameters // for CONFIG GET
+
 	DefaultPassword string       // sealed; of the default user until somebody changes a user
 	Audit           *slog.Logger // nil: Logger
 
@@ -156,7 +158,7 @@ func New(cfg Config) *Dispatcher {
 	d.slow.threshold.Store(slowLogThreshold)
 	d.slow.room.Store(slowLogRoom)
 	go d.sample()
-	go d.guardUsers()
+	go d.guardUsers(d.engine.UsersNews())
 	if d.hub = d.engine.Hub(); cfg.Sentinel != nil {
 		d.openSentinel()
 	}
@@ -224,16 +226,8 @@ func (d *Dispatcher) ServePipeline(conn *resp.Conn, cmds []resp.Command) {
 func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	c := &s.call
 	c.begin(args)
-	if err := admit(s, c); err != nil {
-		if c.row != nil && c.row.inMulti == endsMulti && !d.finish(conn, s) { // it forgets a WATCH before it, too
-			return false
-		}
-		s.run.decide(c, true, s.tx.refused(c.row, err))
-		return true
-	}
-	s.last.Store(c.row)
-	if d.pause.on.Load() && !d.waitPaused(conn, s) {
-		return false
+	if passed, here := d.pass(conn, s); !passed {
+		return here
 	}
 	if d.monitors.count.Load() > 0 {
 		d.feed(s, c)
@@ -261,6 +255,28 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 		return d.read(conn, s)
 	default:
 		return d.finish(conn, s) && d.answer(conn, s)
+	}
+}
+
+// pass takes the command through the gates, and again when a pause that held it up is over: what the user may
+// do, and what the node takes, may have changed meanwhile. here is false iff the client vanished.
+func (d *Dispatcher) pass(conn *resp.Conn, s *session) (passed, here bool) {
+	for c := &s.call; ; {
+		if err := admit(s, c); err != nil {
+			if c.row != nil && c.row.inMulti == endsMulti && !d.finish(conn, s) { // it forgets a WATCH before it, too
+				return false, false
+			}
+			s.run.decide(c, true, s.tx.refused(c.row, err))
+			return false, true
+		}
+		s.last.Store(c.row)
+		over := d.pause.holds(c.row)
+		if over == nil {
+			return true, true
+		}
+		if !d.finish(conn, s) || !conn.Wait(over) {
+			return false, false
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ var kvRows = []Command{
 		Summary:    "Returns the changes of a key, newest first, back to the compacted revision.",
 		Args:       args(argKey("key"), argInteger("limit").after("LIMIT").opt()), read: kvHistory,
 		planMulti: planKvHistory},
-	{Name: "kv.hash", Arity: -1, Kind: KindRead, Flags: FlagStale, Group: "kv", Since: "0.1.0",
+	{Name: "kv.hash", Arity: -1, Kind: KindRead, Flags: FlagStale | FlagNoScript, Group: "kv", Since: "0.1.0",
 		Complexity: "O(1), or O(N) at an earlier revision.",
 		Summary:    "Returns a hash of the state, which is equal on all members at one revision.",
 		Args:       args(kvAtArg), read: kvHash, planMulti: planKvHash, also: useAll(acl.Read)},

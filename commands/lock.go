@@ -29,9 +29,10 @@ var lockRows = []Command{
 		Since: "0.2.0", Complexity: "O(log N)",
 		Summary: "Gives the lease of a holder its full time again and returns it in milliseconds.",
 		Args:    args(argKey("name"), argInteger("token")), renew: lockKeepAlive},
-	{Name: "lock.info", Arity: 2, Kind: KindRead, Flags: FlagNoMulti, Keys: oneKey("RO access"), Group: "lock",
-		Since: "0.2.0", Complexity: "O(N) where N is the number of those in the queue",
-		Summary: "Returns who holds a lock and who waits for it.", Tips: []string{"nondeterministic_output"},
+	{Name: "lock.info", Arity: 2, Kind: KindRead, Flags: FlagNoMulti | FlagNoScript,
+		Keys: oneKey("RO access"), Group: "lock", Since: "0.2.0",
+		Complexity: "O(N) where N is the number of those in the queue",
+		Summary:    "Returns who holds a lock and who waits for it.", Tips: []string{"nondeterministic_output"},
 		Args: args(argKey("name")), read: lockInfo},
 }
 

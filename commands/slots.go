@@ -52,10 +52,11 @@ var slotRows = []Command{
 				Args:    args(argString("key")), session: clustered(clusterKeySlot)},
 			{Name: "countkeysinslot", Arity: 3, Flags: slotFlags, Since: "3.0.0", Complexity: "O(N) in all keys",
 				Summary: "Counts the keys of a slot on this node.",
-				Args:    args(argInteger("slot")), session: clustered(countKeysInSlot)},
+				Args:    args(argInteger("slot")), session: clustered(countKeysInSlot), ofState: true},
 			{Name: "getkeysinslot", Arity: 4, Flags: slotFlags, Since: "3.0.0", Complexity: "O(N) in all keys",
-				Summary: "Returns keys of a slot on this node, in byte order.",
-				Args:    args(argInteger("slot"), argInteger("count")), session: clustered(getKeysInSlot)},
+				Summary: "Returns those keys of a slot on this node that the user may read, in byte order.",
+				Args:    args(argInteger("slot"), argInteger("count")), session: clustered(getKeysInSlot),
+				ofState: true},
 			{Name: "links", Arity: 2, Flags: slotFlags, Since: "7.0.0", Complexity: "O(1)",
 				Summary: "Returns an empty list: members talk over the peer port.",
 				Tips:    []string{"nondeterministic_output"}, session: clustered(clusterLinks)},
@@ -289,6 +290,9 @@ func getKeysInSlot(c *call, _ *topology) (resp.Value, error) {
 	}
 	var keys []string
 	c.eachInSlot(slot, func(key string) bool {
+		if !c.shows(key) {
+			return true
+		}
 		keys = append(keys, key)
 		return int64(len(keys)) < count
 	})

@@ -259,10 +259,10 @@ func (o *setOptions) setUnless(c *call, put mvcc.Op) (render, error) {
 	c.require(o.cond.guard(put.Span.From))
 	c.otherwise(put)
 	if !o.get {
-		return setUnlessReply, nil
+		return o.behindFence(c, setUnlessReply), nil
 	}
 	c.do(mvcc.Op{Kind: mvcc.OpRange, Span: put.Span})
-	return setGetReply, nil
+	return o.behindFence(c, setGetReply), nil
 }
 
 func setUnlessReply(r *mvcc.Result) resp.Value {

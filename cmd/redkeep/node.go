@@ -202,7 +202,7 @@ func (n *node) serveClients() error {
 		MaxTxnOps: int(s.maxTxnOps), LockTTL: s.lockTTL, ConfigFile: s.configFile,
 		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
 		Rewrite: rewriteConfig(s.configFile),
-		Clock:   wallClock, Troubles: n.trust.troubles,
+		Clock:   wallClock, Troubles: n.trust.troubles, TLS: n.tlsParameters(),
 		Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
 	notify, _ := pubsub.ParseNotify(s.notifyEvents) // checked with the settings

@@ -21,6 +21,7 @@ type table struct {
 	walkP99     time.Duration
 	failover    map[string]map[string]interruptions // way, system
 	growth      growth
+	logins      logins
 	delivery    map[string]time.Duration // of events to watchers, median
 	catchUp     map[string]float64       // events a second from history, by form of watch
 	backup      float64                  // of a save, in MB/s
@@ -137,6 +138,7 @@ func (t *table) verdicts() []verdict {
 		}
 	}
 	t.growth.verdicts(add)
+	t.logins.verdicts(add)
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd, backupSave} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
 			add(worst <= 100*time.Millisecond, "worst SET during %s: %v, at most 100 ms", name,
