@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// snapshotSink writes a snapshot. raft's sink makes the folder, the description and the name; the content goes
-// into the file that raft's has made by another way.
+// snapshotSink writes a snapshot. raft's sink makes the folder, the description and the name; the content
+// goes into the file that raft's has made by another way.
 //
 // Idea: a snapshot is hundreds of megabytes that nobody reads again soon. Written as files usually are, it
-// costs a copy into the page cache, pushes out of it what is needed, and piles up until one sync keeps the disk
-// busy for as long as all of it takes, with every sync of the log waiting behind it. So it is written past the
-// page cache, in aligned blocks, each on its way to the disk when the call returns. What is left at the end,
-// less than a block, is written as usual, and raft's sink syncs the file.
+// costs a copy into the page cache, pushes out of it what is needed, and piles up until one sync keeps the
+// disk busy for as long as all of it takes, with every sync of the log waiting behind it. So it is written
+// past the page cache, in aligned blocks, each on its way to the disk when the call returns. What is left at
+// the end, less than a block, is written as usual, and raft's sink syncs the file.
 //
 // raft's checksum of the content, CRC-64, is left out too: the format has its own, and nobody reads raft's.
 //

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"slices"
+
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/raftfsm"
@@ -95,14 +97,17 @@ func sumNumbers(r *mvcc.Result) resp.Value {
 	return resp.Int(sum)
 }
 
-// allOK replies OK, or the first operation's error.
+// allOK replies OK, or the first operation's error. Of several writes each is made or refused by itself: the
+// error then says that others were made.
 func allOK(r *mvcc.Result) resp.Value {
-	for i := range r.Ops {
-		if err := r.Ops[i].Err; err != nil {
-			return failed(err)
-		}
+	bad := slices.IndexFunc(r.Ops, func(op mvcc.OpResult) bool { return op.Err != nil })
+	if bad < 0 {
+		return resp.OK()
 	}
-	return resp.OK()
+	if slices.ContainsFunc(r.Ops, func(op mvcc.OpResult) bool { return op.Record.Exists() }) {
+		return refused(errPartly(r.Ops[bad].Err, "the other writes of the command"))
+	}
+	return failed(r.Ops[bad].Err)
 }
 
 // valueOf is the value of a record, or null when there is none.

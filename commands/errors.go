@@ -88,6 +88,8 @@ const (
 		"SLOWDISK, SNAPSHOTLOOP or CLOCK")
 	errNoLeader = clientError("CLUSTERDOWN no leader is known; the command was not executed, try again")
 	errBusy     = clientError("BUSY too many writes are waiting; the command was not executed, try again later")
+	errCopied   = clientError("BUSY too much of long values was copied at once; the command was not executed, " +
+		"try again later, or with fewer of them in one transaction")
 	errClosing  = clientError("CLUSTERDOWN this node is shutting down; the command was not executed")
 	errDoubtful = clientError("UNCERTAIN the outcome is not known: the command may or may not have been " +
 		"executed; read the key before you repeat it")
@@ -190,6 +192,8 @@ const (
 	errSwapDB      = clientError("ERR SWAPDB is not supported: there is one database, 0")
 	errLCSTooLarge = clientError("ERR Insufficient memory, the values are too long for LCS")
 	errDumpType    = clientError("ERR Bad data format: only strings can be restored here")
+	errSourcesLong = clientError("ERR the values to be combined have more than 1 GiB together; " +
+		"the command was not executed")
 )
 
 // Texts of scripts. The first group is Redis's.
@@ -388,6 +392,10 @@ func opError(err error) error {
 		return errFutureRev
 	case errors.Is(err, mvcc.ErrQuota):
 		return errOOM
+	case errors.Is(err, mvcc.ErrCopied):
+		return errCopied
+	case errors.Is(err, mvcc.ErrSourcesLong):
+		return errSourcesLong
 	default:
 		return errInternal
 	}
@@ -451,6 +459,11 @@ func refusal(err error) error {
 
 func errConfigUnwritten(err error) error {
 	return clientError("ERR Rewriting config file: " + err.Error())
+}
+
+// errPartly is the text for a command of several writes of which err befell one and others were made.
+func errPartly(err error, others string) error {
+	return clientError(opError(err).Error() + "; " + others + " were made")
 }
 
 func errBitSources(operation string) error {

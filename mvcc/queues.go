@@ -167,10 +167,12 @@ func (b *Batch) queueJoin(op *Op, r *OpResult) {
 	}
 	f := b.successor(QueueKey(q.Name, op.Lease), Record{})
 	f.mark, f.lease, f.value = op.mark(), op.Lease, op.Value
+	if b.store(op, r, c, old, &f); r.Err != nil {
+		return
+	}
 	if op.Delta > 0 {
 		b.leases.Grant(op.Lease, op.Delta)
 	}
-	b.store(op, r, c, old, &f)
 	r.N = b.holding(q, r.Record)
 }
 
@@ -214,7 +216,9 @@ func (b *Batch) queueAgain(op *Op, r *OpResult, c *chain, old Record) {
 	if q.Election && old.Value() != op.Value {
 		f := b.successor(old.Key(), old)
 		f.mark, f.value = old.Mark(), op.Value
-		b.store(op, r, c, old, &f)
+		if b.store(op, r, c, old, &f); r.Err != nil {
+			return
+		}
 	}
 	r.N = b.holding(q, r.Record)
 }

@@ -23,8 +23,9 @@ import (
 // whose only purpose is to be collected each time.
 //
 // A node that has become idle would keep its last garbage for two minutes, and free memory for longer. So
-// every idleTick, if next to nothing was allocated and much of the heap is garbage or free, it is collected
-// and given back.
+// every idleTick, if next to nothing was allocated since the last and much of the heap is garbage or free, it
+// is collected and given back. Not sooner: memory that is taken again costs a page fault for each 4 KiB, and
+// a node whose load comes in bursts would pay that with each of them.
 //
 // Rejected: a memory limit (debug.SetMemoryLimit). It makes the collector run without end when the data
 // alone comes near the limit; the quota of the store is the limit that can say no to a client.
@@ -38,8 +39,8 @@ const (
 	lowestGOGC  = 80
 	highestGOGC = 4800
 
-	idleTick   = 2 * time.Second
-	idleAllocs = 4 << 20 // per tick
+	idleTick   = 15 * time.Second
+	idleAllocs = 32 << 20 // per tick
 	idleWaste  = 16 << 20
 	wasteShare = 0.05 // of the live heap
 )

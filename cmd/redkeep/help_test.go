@@ -120,8 +120,8 @@ func TestVersionAndCompletion(t *testing.T) {
 	}
 }
 
-// Of several survivors the one with the later term has more, however long the log of another is: so say the help
-// and what is printed beside the numbers.
+// Of several survivors the one with the later term has more, however long the log of another is: so say the
+// help and what is printed beside the numbers.
 func TestRecoverTellsWhomToTake(t *testing.T) {
 	help, _, _ := do(nil, "", "recover", "--help")
 	var printed strings.Builder

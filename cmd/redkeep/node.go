@@ -142,7 +142,7 @@ func (n *node) openEngine() error {
 		InitialCluster: s.initialCluster, LogStore: s.logStore,
 		HeartbeatTimeout: 10 * s.heartbeatInterval, ElectionTimeout: s.electionTime, SnapshotBytes: s.snapshotBytes,
 		FSM: engine.FSM(), CheckEntry: raftfsm.CheckEntry, VerifySnapshot: raftfsm.VerifySnapshot,
-		OnStored: engine.OnStored, OnFatal: n.fail, Logger: n.log,
+		OnStored: engine.OnStored, OnFatal: n.fail, HasRun: engine.HasRun, Logger: n.log,
 		ListenWrap: n.trust.listenWrap(), DialWrap: n.trust.dialWrap(),
 		Metrics: cluster.Metrics{StoreLogs: n.meter.storeLogs, Snapshot: n.meter.tookSnapshot},
 	})

@@ -51,7 +51,7 @@ func memoryAndRestart(c config, s *system, t *table) error {
 	if err != nil {
 		return err
 	}
-	wait(5 * time.Second) // let it finish what it does behind
+	wait(30 * time.Second) // let it finish what it does behind, and give back what an idle node needs no more
 	idle, err := s.procs[0].resident()
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ type table struct {
 	rates       map[string]map[string]float64 // scenario, system
 	order       []string
 	memoryBusy  map[string]resident // right after the load
-	memory      map[string]resident // a few seconds later
+	memory      map[string]resident // half a minute later
 	memoryAfter map[string]resident // after a restart
 	restart     map[string]time.Duration
 	stalls      map[string]map[string]time.Duration
@@ -24,6 +24,7 @@ type table struct {
 	delivery    map[string]time.Duration // of events to watchers, median
 	catchUp     map[string]float64       // events a second from history, by form of watch
 	backup      float64                  // of a save, in MB/s
+	idleWatcher int64                    // bytes of one on the server
 	// SET rates over those without: watchers that do not read, TLS, a million keys that end in a minute.
 	stopped, overTLS, deadlines float64
 	took                        time.Duration
@@ -110,6 +111,10 @@ func (t *table) verdicts() []verdict {
 		add(2*ours <= theirs, "delivery to %d watchers, p50: %v, at most half of etcd's %v", watchers,
 			ours.Round(10*time.Microsecond), theirs.Round(10*time.Microsecond))
 	}
+	if t.idleWatcher > 0 {
+		add(t.idleWatcher <= idleMost, "an idle watcher, one of %d: %d bytes on the server, at most %d",
+			idleWatchers, t.idleWatcher, idleMost)
+	}
 	if t.stopped > 0 {
 		add(t.stopped >= 0.95, "SET, 64 clients, beside %d watchers that do not read: %.0f %%, at least 95 %%",
 			stoppedWatches, 100*t.stopped)
@@ -186,7 +191,7 @@ func (t *table) writeSingle(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", name, cell("redkeep"), cell("etcd"))
 	}
 	line("resident memory right after the load", func(s string) string { return t.memoryBusy[s].String() })
-	line("resident memory five seconds later", func(s string) string { return t.memory[s].String() })
+	line("resident memory half a minute later", func(s string) string { return t.memory[s].String() })
 	line("resident memory after a restart", func(s string) string { return t.memoryAfter[s].String() })
 	line("kill -9 to first linearizable read",
 		func(s string) string { return t.restart[s].Round(time.Millisecond).String() })
