@@ -146,9 +146,9 @@ func TestKeyspaceNotifications(t *testing.T) {
 	n.skew.Add(1e9)
 	c.expect(`["pmessage" "__key*@0__:*" "__keyevent@0__:expired" "a"]`)
 }
+
 // Leaving very many channels by name takes about as long as joining them; a name that stands there twice
 // counts once.
-// once.
 func TestUnsubscribeFromManyByName(t *testing.T) {
 	const many = 100_000
 	n := startNode(t)
