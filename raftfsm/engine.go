@@ -188,6 +188,7 @@ func (e *Engine) Start(node *cluster.Node) {
 	e.machine.hub.Start()
 	e.running.Store(true)
 	node.Handle(kindForward, e.proposer.receive)
+	node.Handle(kindTurnAway, e.proposer.turnedAway)
 	node.Handle(kindReadIndex, e.barrier.answer)
 	node.Handle(kindStatus, e.answerStatus)
 	node.Handle(kindLeases, e.leases.receive)
