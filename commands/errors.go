@@ -95,8 +95,12 @@ const (
 		"the command was not executed, connect to another member")
 	errDoubtfulChange = clientError("UNCERTAIN the change of the membership may or may not have been made; " +
 		"look at MEMBER.LIST before you repeat it")
-	errMemberID    = clientError("ERR invalid member id: 16 hex digits, as MEMBER.LIST shows them")
-	errReadFailed  = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
+	errMemberID   = clientError("ERR invalid member id: 16 hex digits, as MEMBER.LIST shows them")
+	errReadFailed = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
+	errBehind     = clientError("CLUSTERDOWN this node is behind and did not catch up in time with what the " +
+		"others have committed; try again, or read from another node")
+	errRenewal = clientError("UNCERTAIN the renewal could not be confirmed in time: it may or may not have " +
+		"been made; repeat it, that does no harm")
 	errKeyNotFound = clientError("ERR key not found")
 	errValueGiven  = clientError("ERR value is provided")
 	errLeaseGiven  = clientError("ERR lease is provided")
@@ -417,9 +421,19 @@ func readFate(err error) error {
 		return errNoLeader
 	case errors.Is(err, raftfsm.ErrClosed):
 		return errClosing
+	case errors.Is(err, raftfsm.ErrBehind):
+		return errBehind
 	default:
 		return errReadFailed
 	}
+}
+
+// renewalFate is the text for renewals that were not answered.
+func renewalFate(err error) error {
+	if errors.Is(err, raftfsm.ErrUnconfirmed) {
+		return errRenewal
+	}
+	return readFate(err)
 }
 
 // removedTrouble is what CLUSTER.STATUS says of a member that was removed.

@@ -183,7 +183,7 @@ func (e *Engine) OnStored() { e.proposer.onStored() }
 
 // Start runs the engine on a node that was opened with this engine's FSM.
 func (e *Engine) Start(node *cluster.Node) {
-	e.node, e.proposer.node, e.barrier.node = node, node, node
+	e.node, e.proposer.node, e.barrier.node, e.barrier.raft = node, node, node, node
 	e.startTelling(node.Stats().LastIndex)
 	e.machine.hub.Start()
 	e.running.Store(true)

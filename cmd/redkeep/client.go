@@ -206,12 +206,14 @@ func describe(endpoint string, err, pipeline error) error {
 	return askError{endpoint: endpoint, err: err}
 }
 
-// mayTryNext reports whether another endpoint may be asked after err. See client.
+// mayTryNext reports whether another endpoint may be asked after err. See client. readOnly stands for whatever
+// may be repeated, renewals of a lease too: they alone of these may be answered UNCERTAIN.
 func mayTryNext(err error, readOnly bool) bool {
 	var said redis.Error
 	if errors.As(err, &said) {
 		text := said.Error()
-		return strings.HasPrefix(text, "CLUSTERDOWN ") || strings.HasPrefix(text, "ERR max number of clients")
+		return strings.HasPrefix(text, "CLUSTERDOWN ") || strings.HasPrefix(text, "ERR max number of clients") ||
+			readOnly && strings.HasPrefix(text, "UNCERTAIN ")
 	}
 	var op *net.OpError
 	return readOnly || isDistrust(err) || errors.As(err, &op) && op.Op == "dial"

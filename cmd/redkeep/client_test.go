@@ -27,6 +27,7 @@ func TestFailover(t *testing.T) {
 		{"127.0.0.1:1", "get k", true},
 		{"CLUSTERDOWN no leader is known; the command was not executed, try again", "put k v", true},
 		{"UNCERTAIN the command may or may not have been executed", "put k v", false},
+		{"UNCERTAIN the renewal could not be confirmed in time", "lease keep-alive --once 7", true},
 		{"BUSY too many writes", "put k v", false},
 		{"ERR value is provided", "put k v", false},
 		{"COMPACTED 5", "get k", false},
