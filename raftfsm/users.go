@@ -127,14 +127,7 @@ func (m *machine) setUsers(b *mvcc.Batch, body *reader, res *mvcc.Result) {
 // replaceUsers makes t the table and tells who waits for that. It does not block.
 func (m *machine) replaceUsers(t *UserTable) {
 	m.users.Store(t)
-	wakeUp(m.usersNews)
-}
-
-func wakeUp(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	wake(m.usersNews)
 }
 
 // appendUsers is the body of a snapshot's block of users.
