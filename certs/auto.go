@@ -111,21 +111,37 @@ func (a Auto) publish(authority *Authority) error {
 	return ReplaceFile(path, authority.CertPEM(), 0o644)
 }
 
-// ownAuthority reads this node's authority, or makes one. It must outlive what it signs.
+// ownAuthority reads this node's authority, or makes one, if there is none yet or its end is near: it must
+// outlive what it signs. One that is there and cannot be read is not replaced: every client that was given
+// ca.pem would be shut out, for a disk's or an operator's mistake.
 func (a Auto) ownAuthority(now time.Time) (*Authority, error) {
 	cert, err1 := os.ReadFile(filepath.Join(a.Dir, caFile))
 	key, err2 := os.ReadFile(filepath.Join(a.Dir, caKeyFile))
-	if err1 == nil && err2 == nil {
-		old, err := ParseAuthority(cert, key)
-		if err == nil && old.Cert.NotAfter.Sub(now) > a.Request.Life {
-			return old, nil
-		}
+	if errors.Is(err1, fs.ErrNotExist) && errors.Is(err2, fs.ErrNotExist) {
+		return a.newAuthority(now)
 	}
+	err := errors.Join(err1, err2)
+	var old *Authority
+	if err == nil {
+		old, err = ParseAuthority(cert, key)
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w; bring %s and %s back, or remove both: then another authority is made, and "+
+			"all clients need its %[3]s", ErrAuthority, err, caFile, caKeyFile)
+	case old.Cert.NotAfter.Sub(now) > a.Request.Life:
+		return old, nil
+	}
+	return a.newAuthority(now)
+}
+
+func (a Auto) newAuthority(now time.Time) (*Authority, error) {
 	made, err := NewAuthority("redkeep "+a.Purpose+" authority of "+a.Request.CommonName, now, AutoAuthorityLife)
 	if err != nil {
 		return nil, err
 	}
-	if key, err = made.KeyPEM(); err != nil {
+	key, err := made.KeyPEM()
+	if err != nil {
 		return nil, err
 	}
 	return made, errors.Join(ReplaceFile(filepath.Join(a.Dir, caKeyFile), key, 0o600),

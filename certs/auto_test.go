@@ -106,3 +106,50 @@ func TestAutoFailsLoudly(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestOwnAuthorityIsNotReplaced: clients were given its ca.pem. When a file of it is damaged or missing the
+// node says so and touches nothing; it makes another one only where there is none, or when the end is near.
+func TestOwnAuthorityIsNotReplaced(t *testing.T) {
+	a := autoPeer(filepath.Join(t.TempDir(), "a"), "")
+	a.Secret = nil
+	renew, err := a.NewRenewal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	if err := renew(now); err != nil {
+		t.Fatal(err)
+	}
+	files := []string{filepath.Join(a.Dir, caFile), filepath.Join(a.Dir, caKeyFile)}
+	content := func() (both [2]string) {
+		for i, name := range files {
+			raw, _ := os.ReadFile(name)
+			both[i] = string(raw)
+		}
+		return both
+	}
+	first := content()
+	for i, name := range files {
+		for _, damage := range []func() error{
+			func() error { return os.Remove(name) },
+			func() error { return os.WriteFile(name, []byte("half a fi"), 0o600) },
+		} {
+			if err := damage(); err != nil {
+				t.Fatal(err)
+			}
+			damaged := content()
+			if err := renew(now); !errors.Is(err, ErrAuthority) || content() != damaged {
+				t.Errorf("%s is damaged: %v, replaced %v", name, err, content() != damaged)
+			}
+			if err := ReplaceFile(name, []byte(first[i]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := renew(now); err != nil || content() != first {
+		t.Errorf("both are back: %v, replaced %v", err, content() != first)
+	}
+	if err := renew(now.Add(AutoAuthorityLife - AutoLife)); err != nil || content() == first {
+		t.Errorf("the end is near: %v, the same %v", err, content() == first)
+	}
+}

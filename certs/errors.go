@@ -10,6 +10,7 @@ var (
 	ErrNotYet        = errors.New("the certificate is not valid yet")
 	ErrForeign       = errors.New("the certificate does not come from the authorities beside it")
 	ErrBadList       = errors.New("revocation list")
+	ErrAuthority     = errors.New("this node's own authority cannot be read")
 	ErrWeakSecret    = errors.New("a peer secret needs at least 32 characters that nobody can guess")
 )
 

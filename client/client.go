@@ -19,6 +19,8 @@ var (
 	ErrCompacted = errors.New("client: the revision to watch from has been compacted")
 	// ErrPermission means that the user may not read what was to be watched, or not any more.
 	ErrPermission = errors.New("client: the user may not read these keys")
+	// ErrUnreachable ends a watch with WithFirstAnswer that no endpoint has answered.
+	ErrUnreachable = errors.New("client: no endpoint answers")
 	// ErrNoEndpoints means that Config names no node.
 	ErrNoEndpoints = errors.New("client: no endpoints")
 )
@@ -36,6 +38,9 @@ type Config struct {
 	// Silence is how long a node may say nothing, not even that there is nothing to say, before a watch goes on
 	// at another one. 0: 5 s; at least 1 s.
 	Silence time.Duration
+	// Notice, if not nil, is told by a watch that all endpoints failed it, and why: once until one is followed
+	// again. It goes on trying. Watches call it from goroutines of their own.
+	Notice func(err error)
 }
 
 // Client watches keys of one cluster. It is safe for concurrent use.

@@ -13,8 +13,8 @@
 // and the guard Locked are refused once the token's time has passed, whatever this process believes.
 //
 // Goroutines: one per watch, which ends with the watch's context and which Client.Close waits for; one per
-// Lease, which Close waits for. Locks: one in each Lease.
+// Lease, which Close waits for as long as its context allows. Locks: one in each Lease.
 //
 // The package refuses to: hide that history was compacted or that something was lost, tell a part of a
-// revision, repeat a write whose outcome is not known.
+// revision, repeat a transaction or a release whose outcome is not known, whatever the client's MaxRetries.
 package client

@@ -27,7 +27,7 @@ func NewElection(c doer, name string, ttl time.Duration) *Election {
 
 // Campaign waits to lead. value is what others see of the leader.
 func (e *Election) Campaign(ctx context.Context, value string) error {
-	p, err := take(ctx, e.c, e.ttl, waitPiece, "ELECTION.CAMPAIGN", e.name, value)
+	p, err := take(ctx, e.c, e.ttl, forever, "ELECTION.CAMPAIGN", e.name, value)
 	if err == nil {
 		e.held = p
 	}
@@ -53,7 +53,7 @@ func (e *Election) Resign(ctx context.Context) error {
 		return ErrNotHeld
 	}
 	e.held = nil
-	err := e.c.Do(ctx, "ELECTION.RESIGN", e.name, p.token).Err()
+	err := once(ctx, e.c, "ELECTION.RESIGN", e.name, p.token).Err()
 	if closed := p.lease.Close(ctx); err == nil {
 		err = closed
 	}

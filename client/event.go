@@ -14,8 +14,8 @@ type EventType string
 // The types of events.
 const (
 	Put    EventType = "put"
-	Delete EventType = "delete" // by a command, or with its lease
-	Expire EventType = "expire" // its deadline passed
+	Delete EventType = "delete" // by a command; also when a lease was revoked that it was on
+	Expire EventType = "expire" // its deadline passed, or its lease ran out
 )
 
 // Record is one version of one key. Of a key that was deleted only Key and ModRevision are set.

@@ -16,7 +16,8 @@ type doer interface {
 
 // Lease is a lease that is kept alive in the background. It is lost when the server says so, and when it
 // could not be renewed for its TTL, counted from when the last successful renewal was sent: so it is lost
-// here before it ends there.
+// here before it ends there. A timer of its own tells that, for a call whose node hangs may take longer than
+// the lease: go-redis waits for its own time limits and looks at a context only between attempts.
 type Lease struct {
 	c   doer
 	id  string
@@ -24,6 +25,7 @@ type Lease struct {
 
 	held   context.Context
 	cancel context.CancelCauseFunc
+	end    *time.Timer   // cancels when the lease may have ended at the server
 	done   chan struct{} // closed when the goroutine has ended
 	once   sync.Once
 }
@@ -37,7 +39,8 @@ func Grant(ctx context.Context, c doer, ttl time.Duration) (*Lease, error) {
 	}
 	l := &Lease{c: c, id: id, ttl: ttl, done: make(chan struct{})}
 	l.held, l.cancel = context.WithCancelCause(context.Background())
-	go l.keep(asked)
+	l.end = time.AfterFunc(time.Until(asked.Add(ttl)), func() { l.cancel(ErrLost) })
+	go l.keep()
 	return l, nil
 }
 
@@ -47,13 +50,23 @@ func (l *Lease) ID() string { return l.id }
 // Context is done when the lease is lost or closed; context.Cause tells which: ErrLost or context.Canceled.
 func (l *Lease) Context() context.Context { return l.held }
 
-// Close ends the lease and everything that hangs on it. It may be called more than once; the error is the
-// server's, after which the lease runs out by itself.
+// Close ends the lease and everything that hangs on it. It may be called more than once. After an error,
+// which is the server's, the connection's or that of ctx, the lease runs out by itself. It waits for its
+// goroutine, but not longer than ctx allows: a call that hangs then ends with the client's own time limits.
 func (l *Lease) Close(ctx context.Context) (err error) {
 	l.once.Do(func() {
 		l.cancel(context.Canceled)
-		<-l.done
-		if err = l.c.Do(ctx, "LEASE.REVOKE", l.id).Err(); hasPrefix(err, "NOLEASE") {
+		revoked := make(chan error, 1)
+		go func() {
+			<-l.done
+			revoked <- l.c.Do(ctx, "LEASE.REVOKE", l.id).Err()
+		}()
+		select {
+		case err = <-revoked:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		if hasPrefix(err, "NOLEASE") {
 			err = nil
 		}
 	})
@@ -61,31 +74,24 @@ func (l *Lease) Close(ctx context.Context) (err error) {
 }
 
 // keep renews three times in a TTL.
-func (l *Lease) keep(asked time.Time) {
+func (l *Lease) keep() {
 	defer close(l.done)
+	defer l.end.Stop()
 	tick := time.NewTicker(max(l.ttl/3, time.Millisecond))
 	defer tick.Stop()
-	end := time.NewTimer(time.Until(asked.Add(l.ttl)))
-	defer end.Stop()
-	for {
+	for l.held.Err() == nil {
 		select {
 		case <-tick.C:
-		case <-end.C:
-			l.cancel(ErrLost)
-			return
 		case <-l.held.Done():
 			return
 		}
-		asked = time.Now()
-		limit, stop := context.WithTimeout(l.held, l.ttl)
-		err := l.c.Do(limit, "LEASE.KEEPALIVE", l.id).Err()
-		stop()
+		asked := time.Now()
+		err := l.c.Do(l.held, "LEASE.KEEPALIVE", l.id).Err()
 		switch {
 		case err == nil:
-			end.Reset(time.Until(asked.Add(l.ttl)))
+			l.end.Reset(time.Until(asked.Add(l.ttl)))
 		case hasPrefix(err, "NOLEASE"):
 			l.cancel(ErrLost)
-			return
 		}
 	}
 }

@@ -27,7 +27,7 @@ func NewMutex(c doer, name string, ttl time.Duration) *Mutex {
 }
 
 // Lock waits for its turn. Whoever came earlier has it earlier.
-func (m *Mutex) Lock(ctx context.Context) error { return m.lock(ctx, waitPiece) }
+func (m *Mutex) Lock(ctx context.Context) error { return m.lock(ctx, forever) }
 
 // TryLock returns ErrHeld if the lock is not free.
 func (m *Mutex) TryLock(ctx context.Context) error { return m.lock(ctx, 0) }
@@ -52,7 +52,7 @@ func (m *Mutex) Unlock(ctx context.Context) error {
 		return ErrNotHeld
 	}
 	m.held = nil
-	err := m.c.Do(ctx, "LOCK.RELEASE", m.name, p.token).Err()
+	err := once(ctx, m.c, "LOCK.RELEASE", m.name, p.token).Err()
 	if closed := p.lease.Close(ctx); err == nil {
 		err = closed
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,10 +21,14 @@ type place struct {
 	token int64
 }
 
-// waitPiece is how long a call waits at the server at a time.
-const waitPiece = 24 * time.Hour
+// waitPiece is how long a call waits at the server at a time, forever the wait of who does not give up.
+const (
+	waitPiece = 24 * time.Hour
+	forever   = time.Duration(math.MaxInt64)
+)
 
-// take grants a lease and takes a place with it. wait 0 takes it only if it holds at once (else ErrHeld).
+// take grants a lease and takes a place with it. It waits for its turn so long, then it returns ErrHeld; wait
+// 0 takes the place only if it holds at once.
 func take(ctx context.Context, c doer, ttl, wait time.Duration, words ...any) (*place, error) {
 	l, err := Grant(ctx, c, ttl)
 	if err != nil {
@@ -39,13 +44,14 @@ func take(ctx context.Context, c doer, ttl, wait time.Duration, words ...any) (*
 }
 
 func (p *place) wait(ctx context.Context, c doer, wait time.Duration, words []any) error {
-	if wait > 0 {
-		c, wait = patient(c, wait)
-		words = append(words, "WAIT", wait.Milliseconds())
+	if wait == 0 {
+		return p.ask(ctx, c, words)
 	}
-	for {
+	c, piece := patient(c, min(wait, waitPiece))
+	words = append(words, "WAIT", piece.Milliseconds())
+	for began := time.Now(); ; {
 		err := p.ask(ctx, c, words)
-		if wait == 0 || !errors.Is(err, ErrHeld) {
+		if !errors.Is(err, ErrHeld) || time.Since(began) >= wait {
 			return err
 		}
 	}

@@ -30,28 +30,28 @@ func NewSemaphore(c doer, name string, permits int, ttl time.Duration) *Semaphor
 
 // Acquire waits for a permit.
 func (s *Semaphore) Acquire(ctx context.Context) error {
-	for wait, at := time.Duration(0), rand.IntN(s.permits); ; wait = semaphorePiece {
-		for i := range s.permits {
-			m := NewMutex(s.c, fmt.Sprintf("%s#%d", s.name, (at+i)%s.permits), s.ttl)
-			err := m.lock(ctx, wait)
-			if err == nil {
-				s.held = m
-				return nil
-			}
-			if !errors.Is(err, ErrHeld) {
-				return err
-			}
-		}
+	at := rand.IntN(s.permits)
+	err := s.around(ctx, at, 0)
+	for errors.Is(err, ErrHeld) {
+		err = s.around(ctx, at, semaphorePiece)
 	}
+	return err
 }
 
 // TryAcquire returns ErrHeld if there is no free permit.
 func (s *Semaphore) TryAcquire(ctx context.Context) error {
-	at := rand.IntN(s.permits)
+	return s.around(ctx, rand.IntN(s.permits), 0)
+}
+
+// around tries each permit once, from one on, and waits for each so long; ErrHeld: in vain.
+func (s *Semaphore) around(ctx context.Context, at int, wait time.Duration) error {
 	for i := range s.permits {
 		m := NewMutex(s.c, fmt.Sprintf("%s#%d", s.name, (at+i)%s.permits), s.ttl)
-		if err := m.TryLock(ctx); !errors.Is(err, ErrHeld) {
+		err := m.lock(ctx, wait)
+		if err == nil {
 			s.held = m
+		}
+		if !errors.Is(err, ErrHeld) {
 			return err
 		}
 	}

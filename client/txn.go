@@ -92,9 +92,10 @@ func (t *Txn) words() []any {
 	return words
 }
 
-// Commit sends it. It is not repeated: an error that begins with UNCERTAIN leaves open whether it was done.
+// Commit sends it, once, whatever the client is set to. An error that the server did not say, or that begins
+// with UNCERTAIN, leaves open whether it was done.
 func (t *Txn) Commit(ctx context.Context) (Result, error) {
-	reply, err := t.c.Do(ctx, t.words()...).Result()
+	reply, err := once(ctx, t.c, t.words()...).Result()
 	if err != nil {
 		return Result{}, err
 	}

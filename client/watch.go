@@ -29,8 +29,8 @@ type Response struct {
 	// Revision is that of Events; without Events everything up to it has been told.
 	Revision Revision
 	Events   []Event // of one revision, in order: all that the watch wants of it
-	// Err is set in the last response if the watch ended otherwise than by its context: ErrCompacted, or
-	// what a node refused the watch for.
+	// Err is set in the last response if the watch ended otherwise than by its context: ErrCompacted,
+	// ErrUnreachable, or what a node refused the watch for.
 	Err             error
 	CompactRevision Revision // with ErrCompacted: the oldest revision that is still there
 }
@@ -62,6 +62,10 @@ func WithoutDelete() Option { return func(w *watch) { w.options += ";nodel" } }
 // WithProgress tells, about once a second, how far the watch has come when nothing happens.
 func WithProgress() Option { return func(w *watch) { w.progress = true } }
 
+// WithFirstAnswer ends the watch with ErrUnreachable if each endpoint has been tried once and none has
+// answered. Without it a watch tries until one does; with it, too, once one has.
+func WithFirstAnswer() Option { return func(w *watch) { w.needsAnswer = true } }
+
 // progressEvery is how often a node is to say that there is nothing to say.
 const progressEvery = 500 * time.Millisecond
 
@@ -77,6 +81,11 @@ type watch struct {
 	next     Revision
 	out      chan Response
 	checked  time.Time // when the node last proved that it has a majority
+
+	needsAnswer bool // see WithFirstAnswer
+	answered    bool // some node has said something, if only why it cannot serve now
+	followed    bool // in this round some node has taken the watch
+	noticed     bool // Config.Notice knows that no endpoint can be followed
 }
 
 // Watch tells the changes of a key, or of those that the options name, until ctx ends or it cannot go on;
@@ -107,26 +116,54 @@ const (
 	longestPause  = time.Second
 )
 
-// run goes from endpoint to endpoint. It pauses when it has gone around without hearing anything.
+// run goes around the endpoints. It pauses in between, longer each time that none could be followed.
 func (w *watch) run(ctx context.Context) {
-	pause := shortestPause
-	for i := 0; ctx.Err() == nil; i++ {
-		endpoints := w.client.cfg.Endpoints
+	for pause := shortestPause; ctx.Err() == nil; pause = min(2*pause, longestPause) {
 		before := w.next
-		err := w.follow(ctx, endpoints[i%len(endpoints)])
-		var end fatal
-		if errors.As(err, &end) {
-			w.tell(ctx, Response{Revision: w.next - 1, Err: end.error, CompactRevision: compactedIn(err)})
-			return
-		}
+		failed := w.around(ctx)
 		if w.next != before {
 			pause = shortestPause
 		}
-		if (i+1)%len(endpoints) == 0 && !sleep(ctx, pause) {
+		var end fatal
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.As(failed, &end):
+			w.tell(ctx, Response{Revision: w.next - 1, Err: end.error, CompactRevision: compactedIn(failed)})
+			return
+		case w.needsAnswer && !w.answered:
+			w.tell(ctx, Response{Err: fmt.Errorf("%w: %w", ErrUnreachable, failed)})
+			return
+		case w.followed:
+			w.noticed = false
+		case !w.noticed && w.client.cfg.Notice != nil:
+			w.noticed = true
+			w.client.cfg.Notice(failed)
+		}
+		if !sleep(ctx, pause) {
 			return
 		}
-		pause = min(2*pause, longestPause)
 	}
+}
+
+// around follows each endpoint in turn, until it breaks, and returns why all did; only that one error if it
+// is fatal.
+func (w *watch) around(ctx context.Context) (failed error) {
+	w.followed = false
+	for _, endpoint := range w.client.cfg.Endpoints {
+		err := w.follow(ctx, endpoint)
+		var end fatal
+		if ctx.Err() != nil || errors.As(err, &end) {
+			return err
+		}
+		var said redis.Error
+		w.answered = w.answered || w.followed || errors.As(err, &said)
+		if err = fmt.Errorf("%s: %w", endpoint, err); failed != nil {
+			err = fmt.Errorf("%w; %w", failed, err)
+		}
+		failed = err
+	}
+	return failed
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -174,7 +211,7 @@ func (w *watch) follow(ctx context.Context, endpoint string) error {
 		if err != nil {
 			return judge(err)
 		}
-		w.next = now + 1
+		w.next, w.answered = now+1, true
 	}
 	sub := conn.Subscribe(ctx, w.channel())
 	defer sub.Close()
@@ -201,13 +238,18 @@ func judge(err error) error {
 	if !errors.As(err, &said) {
 		return err
 	}
-	for _, passing := range []string{"CLUSTERDOWN", "BUSY", "LOADING", "TRYAGAIN", "ERR max number of clients"} {
-		if strings.HasPrefix(said.Error(), passing) {
+	for _, state := range statesOfNode {
+		if strings.HasPrefix(said.Error(), state) {
 			return err
 		}
 	}
 	return fatal{err}
 }
+
+// statesOfNode begin the refusals that another node, or the same one later, may not repeat. CORRUPT is what a
+// member says that has been fenced off because its state differs.
+var statesOfNode = []string{"CLUSTERDOWN ", "BUSY ", "CORRUPT ", "LOADING ", "TRYAGAIN ",
+	"ERR max number of clients"}
 
 // receive waits for the next message; nil is a confirmation.
 func (w *watch) receive(ctx context.Context, sub *redis.PubSub) (*message, error) {
@@ -215,6 +257,7 @@ func (w *watch) receive(ctx context.Context, sub *redis.PubSub) (*message, error
 	if err != nil {
 		return nil, err
 	}
+	w.followed = true
 	text, ok := got.(*redis.Message)
 	if !ok {
 		return nil, nil

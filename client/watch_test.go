@@ -26,6 +26,7 @@ type fake struct {
 	ln      net.Listener
 	script  func(rev int, tell func(payload string)) // what a subscription from a revision is told
 	silent  bool                                     // keeps connections and says nothing
+	refusal string                                   // what it says instead of the revision
 	serving sync.WaitGroup
 
 	mu struct {
@@ -35,8 +36,10 @@ type fake struct {
 	}
 }
 
-func newFake(script func(rev int, tell func(string))) *fake {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+func newFake(script func(rev int, tell func(string))) *fake { return newFakeAt("127.0.0.1:0", script) }
+
+func newFakeAt(addr string, script func(rev int, tell func(string))) *fake {
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		panic(err)
 	}
@@ -88,6 +91,8 @@ func (f *fake) serve(conn net.Conn) {
 		}
 		switch {
 		case f.silent:
+		case words[0] == "kv.range" && f.refusal != "":
+			fmt.Fprintf(conn, "-%s\r\n", f.refusal)
 		case words[0] == "kv.range":
 			fmt.Fprint(conn, "*2\r\n$8\r\nrevision\r\n:1\r\n")
 		case words[0] == "subscribe":
@@ -208,6 +213,71 @@ func TestSilenceIsABreak(t *testing.T) {
 	good := newFake(func(rev int, tell func(string)) { tell(put("k", "v", rev, true)) })
 	if r := <-start(t, dumb, good); len(r.Events) != 1 {
 		t.Errorf("told %+v", r)
+	}
+}
+
+// closedAddr is an address at which nobody listens.
+func closedAddr() string {
+	n := newFake(nil)
+	n.close()
+	return n.addr()
+}
+
+// Who asks for it is told that nobody answers, instead of waiting in silence.
+func TestUnreachableEndsAWatchThatAsksForIt(t *testing.T) {
+	dumb := newFake(nil)
+	dumb.silent = true
+	t.Cleanup(dumb.close)
+	c, err := client.New(client.Config{Endpoints: []string{closedAddr(), dumb.addr()}, Silence: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	r, ok := <-c.Watch(ctx, "k", client.WithFirstAnswer())
+	if !ok || !errors.Is(r.Err, client.ErrUnreachable) || !strings.Contains(r.Err.Error(), dumb.addr()) {
+		t.Errorf("told %+v, %v", r, ok)
+	}
+}
+
+// A watch that cannot go on says so, once, and goes on when it can.
+func TestOutageIsNoticed(t *testing.T) {
+	addr := closedAddr()
+	notices := make(chan error, 100)
+	c, err := client.New(client.Config{Endpoints: []string{addr}, Notice: func(err error) { notices <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	responses := c.Watch(ctx, "k")
+	select {
+	case err := <-notices:
+		if !strings.Contains(err.Error(), addr) {
+			t.Errorf("the notice is %v", err)
+		}
+	case <-ctx.Done():
+		t.Fatal("no notice")
+	}
+	n := newFakeAt(addr, func(rev int, tell func(string)) { tell(put("k", "v", rev, true)) })
+	t.Cleanup(n.close)
+	if r := <-responses; len(r.Events) != 1 || len(notices) > 0 {
+		t.Errorf("told %+v, and %d more notices", r, len(notices))
+	}
+}
+
+// What a node says about itself is no reason to end: the next one may serve. A node that has no leader has
+// answered, all the same.
+func TestAnotherNodeServes(t *testing.T) {
+	for _, refusal := range []string{"CORRUPT its state differs", "BUSY too much", "CLUSTERDOWN no leader"} {
+		sick := newFake(nil)
+		sick.refusal = refusal
+		good := newFake(func(rev int, tell func(string)) { tell(put("k", "v", rev, true)) })
+		if r := <-start(t, sick, good); len(r.Events) != 1 {
+			t.Errorf("%s: told %+v", refusal, r)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -41,17 +40,20 @@ type proposals struct {
 	fatal   *fatalSwitch
 	enqueue time.Duration // how long an entry may wait for a place in raft's queue
 	stuck   time.Duration // see watchTransfer
-	refused atomic.Int64  // monotonic: since when raft refuses because of a transfer; 0 it does not
 	waiting sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
-		closed bool
+		closed   bool
+		transfer refusals
 	}
 }
 
+// refusals are those because of a leadership transfer, without another outcome in between.
+type refusals struct{ first, last int64 } // monotonic; 0: none
+
 func newProposals(r *raft.Raft, fatal *fatalSwitch, cfg Config) *proposals {
-	return &proposals{raft: r, fatal: fatal, enqueue: cfg.HeartbeatTimeout, stuck: 3 * cfg.ElectionTimeout}
+	return &proposals{raft: r, fatal: fatal, enqueue: cfg.HeartbeatTimeout, stuck: stuckTransfer(cfg)}
 }
 
 func (p *proposals) begin() error {
@@ -100,20 +102,35 @@ func (p *proposals) watch(f raft.Future, done func(error)) {
 	}()
 }
 
+// stuckTransfer is longer than raft lets a transfer last that comes back: it waits for the target's answer,
+// which may hang as long as a request may, and then for an election.
+func stuckTransfer(cfg Config) time.Duration { return rpcTimeout + 3*cfg.ElectionTimeout }
+
 // watchTransfer ends the process when raft never comes back from a leadership transfer (hashicorp/raft
 // issue 696: a leader that steps down at the wrong moment of a transfer, and is elected again, refuses all
 // entries for ever).
 func (p *proposals) watchTransfer(err error) {
-	if !errors.Is(err, raft.ErrLeadershipTransferInProgress) {
-		p.refused.Store(0)
-		return
-	}
-	now := monotonic()
-	if since := p.refused.Load(); since == 0 {
-		p.refused.CompareAndSwap(0, now)
-	} else if time.Duration(now-since) > p.stuck {
+	refused := errors.Is(err, raft.ErrLeadershipTransferInProgress)
+	p.mu.Lock()
+	lasts := p.mu.transfer.note(refused, monotonic(), p.stuck)
+	p.mu.Unlock()
+	if lasts > p.stuck {
 		_ = p.fatal.trip(fmt.Errorf("raft is stuck in a leadership transfer: %w", err))
 	}
+}
+
+// note takes one more outcome and returns for how long transfers have refused everything. After a pause as
+// long as a transfer may last another one begins.
+func (r *refusals) note(refused bool, now int64, stuck time.Duration) (lasts time.Duration) {
+	switch {
+	case !refused:
+		*r = refusals{}
+	case r.first == 0 || time.Duration(now-r.last) > stuck:
+		r.first, r.last = now, now
+	default:
+		r.last = now
+	}
+	return time.Duration(r.last - r.first)
 }
 
 // drain refuses new entries and waits until raft has answered the others, or stop is closed.

@@ -57,6 +57,11 @@ type Config struct {
 	CacheBytes       int64         // recent log entries kept in memory; default 64 MiB
 	SegmentBytes     int           // size of a WAL segment file; default 16 MiB
 
+	// HasRun reports whether the log says that a member has run; sure is false while this member does not know
+	// the end of the log. It is called at any time, also before Open returns. See founder.go; the default knows
+	// of nobody.
+	HasRun func(id MemberID) (ran, sure bool)
+
 	// OnStored runs after each successful StoreLogs, on raft's main goroutine: it must not block.
 	OnStored func()
 	// OnFatal runs once, after a write to the log or stable store failed. The process must exit: what the disk
@@ -107,6 +112,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OnFatal == nil {
 		c.OnFatal = func(error) {}
+	}
+	if c.HasRun == nil {
+		c.HasRun = func(MemberID) (ran, sure bool) { return false, true }
 	}
 	if c.CheckEntry == nil {
 		c.CheckEntry = func([]byte) error { return nil }

@@ -165,6 +165,9 @@ func (d *dataDir) readMeta() error {
 
 // refuseStray keeps a directory whose meta.json got lost from being taken for a new one.
 func (d *dataDir) refuseStray() error {
+	if interrupted(d.path) {
+		return fmt.Errorf("%w: %s: run `redkeep recover` on it again, which finishes it", ErrInterrupted, d.path)
+	}
 	for _, name := range []string{stableFile, walDir, boltLogFile, snapshotDir} {
 		if _, err := os.Stat(d.file(name)); err == nil {
 			return fmt.Errorf("%w: %s has %s but no %s", ErrDataDirFormat, d.path, name, metaFile)

@@ -11,7 +11,8 @@
 //	sentry     what raft does not notice while it waits: a hung disk, a log it has lost track of
 //	peerMux    the one listening port: 'R' connections go to raft, 'P' connections to the peer protocol
 //	disk.go    every step that makes something durable; with the build tag "faults", faultdisk.go instead
-//	plan       what a change of the membership is weighed against (members.go; join.go: how a node joins)
+//	plan       what a change of the membership is weighed against (members.go; join.go: how a node joins,
+//	           founder.go: when a founder may not start)
 //	Offline    a data directory that no node uses: CheckDataDir, Survey (recovery), Found (a new one)
 //	link       one outgoing connection of the peer protocol, dialled on demand
 //

@@ -6,8 +6,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Errors of Open. Each is wrapped with the directory, address or file it speaks of; nothing on disk has
-// changed when Open returns one.
+// Errors of Open. Each is wrapped with the directory, address or file it speaks of. Open has not changed what
+// it refuses; see there for what it may have done before.
 var (
 	ErrDataDirInUse   = errors.New("data directory is in use by another process")
 	ErrDataDirFormat  = errors.New("data directory has a format this version cannot read")

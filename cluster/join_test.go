@@ -63,7 +63,7 @@ func TestStuckTransferEndsTheProcess(t *testing.T) {
 	p := &proposals{fatal: &fatalSwitch{tell: func(err error) { told <- err }}, stuck: 50 * time.Millisecond}
 	p.watchTransfer(raft.ErrLeadershipTransferInProgress)
 	p.watchTransfer(nil) // one that went through starts the count again
-	if p.refused.Load() != 0 {
+	if p.mu.transfer != (refusals{}) {
 		t.Error("a transfer that ended is still counted")
 	}
 	began := time.Now()
@@ -76,5 +76,32 @@ func TestStuckTransferEndsTheProcess(t *testing.T) {
 	}
 	if err := <-told; !errors.Is(err, raft.ErrLeadershipTransferInProgress) {
 		t.Error(err)
+	}
+}
+
+// A transfer whose target hangs refuses for as long as raft waits for its answer; and one that failed long
+// ago has nothing to do with the next, though no entry went through in between.
+func TestTransfersThatEndAreNotStuck(t *testing.T) {
+	cfg := Config{HeartbeatTimeout: 600 * time.Millisecond}.withDefaults()
+	limit := newProposals(nil, nil, cfg).stuck
+	at := func(s float64) int64 { return int64(s * float64(time.Second)) }
+	var r refusals
+	for s := 100.0; s < 100+rpcTimeout.Seconds(); s += 0.5 {
+		if lasts := r.note(true, at(s), limit); lasts > limit {
+			t.Fatalf("stuck after %v of a target that hangs", lasts)
+		}
+	}
+	if lasts := r.note(true, at(200), limit); lasts != 0 {
+		t.Errorf("a refusal of another transfer counts for %v", lasts)
+	}
+	lasts := time.Duration(0)
+	for s := 201.0; s < 300; s++ {
+		lasts = r.note(true, at(s), limit)
+	}
+	if lasts <= limit {
+		t.Errorf("refusals of %v in a row are no sign", lasts)
+	}
+	if r.note(false, at(300), limit) != 0 || r.note(true, at(301), limit) != 0 {
+		t.Error("an entry that went through does not count")
 	}
 }

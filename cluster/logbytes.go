@@ -49,8 +49,8 @@ func (c *byteCounts) cutLocked(from uint64) {
 	c.mu.marks = c.mu.marks[:n]
 }
 
-// since returns about how many bytes were appended after index. What was there before the process started
-// is counted by countExisting.
+// since returns about how many bytes were appended after index. Of what was there before the process
+// started, only what follows the last snapshot is counted (logStore.warm).
 func (c *byteCounts) since(index Index) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

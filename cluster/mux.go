@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -96,6 +97,7 @@ type peerMux struct {
 	cfg       Config
 	servePeer func(net.Conn, MemberID) // returns when the connection is finished
 	raftConns chan net.Conn
+	lineEnded func(MemberID) // a member's raft connection to here has ended
 	closing   chan struct{}
 	dialing   context.Context // ends with closing
 	stopDials context.CancelFunc
@@ -149,7 +151,7 @@ func listenPeer(cfg Config) (net.Listener, error) {
 func newPeerMux(ln net.Listener, advertise string, self hello, cfg Config) *peerMux {
 	m := &peerMux{
 		ln: ln, advertise: advertise, self: self, cfg: cfg,
-		raftConns: make(chan net.Conn), closing: make(chan struct{}),
+		raftConns: make(chan net.Conn), closing: make(chan struct{}), lineEnded: func(MemberID) {},
 	}
 	m.dialing, m.stopDials = context.WithCancel(context.Background())
 	m.self.version = helloVersion
@@ -253,7 +255,7 @@ func (m *peerMux) serve(c *muxConn) {
 		return
 	}
 	select {
-	case m.raftConns <- c:
+	case m.raftConns <- &raftLine{c, func() { m.lineEnded(from.member) }}:
 	case <-m.closing:
 		c.Close()
 	}
@@ -415,12 +417,16 @@ func (m *peerMux) wait() { m.work.Wait() }
 type raftStream struct {
 	*peerMux
 	done chan struct{}
+	who  atomic.Pointer[func(addr string) MemberID]
 }
 
-var _ raft.StreamLayer = raftStream{}
+var _ raft.StreamLayer = (*raftStream)(nil)
+
+// meet sets who knows which member has an address; it returns 0 for none.
+func (s *raftStream) meet(who func(addr string) MemberID) { s.who.Store(&who) }
 
 // Accept fails only when raft's transport has been closed: it would log and retry until then.
-func (s raftStream) Accept() (net.Conn, error) {
+func (s *raftStream) Accept() (net.Conn, error) {
 	select {
 	case c := <-s.raftConns:
 		return c, nil
@@ -430,16 +436,24 @@ func (s raftStream) Accept() (net.Conn, error) {
 }
 
 // Close is called once, by raft's transport. The port is closed by the node.
-func (s raftStream) Close() error {
+func (s *raftStream) Close() error {
 	close(s.done)
 	return nil
 }
 
 // Addr is what raft takes for this node's address.
-func (s raftStream) Addr() net.Addr { return peerAddr(s.advertise) }
+func (s *raftStream) Addr() net.Addr { return peerAddr(s.advertise) }
 
-func (s raftStream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return s.dial(leadRaft, string(addr), 0, timeout)
+// Dial connects to the member that has the address in the configuration and to nobody else: raft's messages
+// do not say whom they are for. Another member there, say one that lost its data and came back under a new
+// id, would vote and acknowledge in the name of the one that is counted. An address outside the
+// configuration is this node's own.
+func (s *raftStream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	want := MemberID(0)
+	if who := s.who.Load(); who != nil {
+		want = (*who)(string(addr))
+	}
+	return s.dial(leadRaft, string(addr), want, timeout)
 }
 
 type peerAddr string

@@ -17,29 +17,30 @@ import (
 // Node is one member of a cluster: raft, its stores, its transport and the peer protocol.
 // All methods are safe for concurrent use.
 type Node struct {
-	cfg       Config
-	dir       *dataDir
-	self      MemberID
-	cluster   ClusterID
-	names     map[MemberID]string // of the initial list
-	naming    atomic.Pointer[func(MemberID) string]
-	fatal     *fatalSwitch
-	stable    *stableStore
-	log       *logStore
-	snaps     *snapshotStore
-	fsm       *countingFSM
-	mux       *peerMux
-	peers     *peerNet
-	trans     *transport
-	raft      *raft.Raft
-	proposals *proposals
-	snapshots *snapshotter
-	changes   *changeWatch
-	sentry    *sentry
-	stopOnce  sync.Once
-	stopped   raft.Future // set by stopRaft
-	closeOnce sync.Once
-	closeErr  error
+	cfg        Config
+	dir        *dataDir
+	self       MemberID
+	cluster    ClusterID
+	names      map[MemberID]string // of the initial list
+	naming     atomic.Pointer[func(MemberID) string]
+	fatal      *fatalSwitch
+	stable     *stableStore
+	log        *logStore
+	snaps      *snapshotStore
+	fsm        *countingFSM
+	mux        *peerMux
+	peers      *peerNet
+	trans      *transport
+	raft       *raft.Raft
+	proposals  *proposals
+	snapshots  *snapshotter
+	changes    *changeWatch
+	sentry     *sentry
+	succession succession
+	stopOnce   sync.Once
+	stopped    raft.Future // set by stopRaft
+	closeOnce  sync.Once
+	closeErr   error
 }
 
 // countingFSM counts restores, to tell installed snapshots from the one loaded at start.
@@ -54,7 +55,9 @@ func (f *countingFSM) Restore(r io.ReadCloser) error {
 }
 
 // Open locks the data directory, checks that it fits the configuration, verifies log and snapshots, and
-// starts raft. When it returns an error it has let go of everything, and nothing on disk has changed.
+// starts raft. When it returns an error it has let go of everything. What it refuses it has not changed:
+// neither a directory that does not fit the configuration nor damaged files. But what it does before the
+// step that failed is kept: a new directory has its identity, a crash's leftovers are cleaned up.
 func Open(cfg Config) (n *Node, err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -72,6 +75,9 @@ func Open(cfg Config) (n *Node, err error) {
 			n = nil
 		}
 	}()
+	if err := n.askFounders(); err != nil {
+		return n, err
+	}
 	ln, err := listenPeer(cfg)
 	if err != nil {
 		return n, err
@@ -170,6 +176,9 @@ func (n *Node) openStores() (err error) {
 	} else if !hasTerm && (last > 0 || snapshot > 0) {
 		return errNoVote(n.dir.file(stableFile))
 	}
+	if err := n.log.dropCovered(snapshot); err != nil {
+		return err
+	}
 	if err := n.bootstrap(); err != nil {
 		return err
 	}
@@ -229,6 +238,7 @@ func (n *Node) raftConfig() *raft.Config {
 func (n *Node) start() (err error) {
 	n.peers = newPeerNet(n.mux, n.addrOf, n.cfg)
 	n.peers.handle(kindTerm, answerTerm(n.stable.highestTerm))
+	n.peers.handle(kindPast, n.answerPast)
 	n.trans = newTransport(n.mux, n.cfg, n.storing)
 	n.trans.lastIndex = func() uint64 { last, _ := n.log.LastIndex(); return last }
 	n.log.starting = n.trans.headStart
@@ -240,11 +250,13 @@ func (n *Node) start() (err error) {
 	n.stable.inUse.Store(true)
 	n.fsm.restores.Store(0)
 	n.trans.lead(n.leading)
+	n.trans.stream.meet(n.memberAt)
 	n.changes = watchChanges(n.raft)
 	n.proposals = newProposals(n.raft, n.fatal, n.cfg)
 	n.snapshots = newSnapshotter(n.raft, n.snaps, n.log, n.cfg)
 	n.snapshots.pinned.Store(new(func() (uint64, bool) { return n.trans.pinned(n.Term()) }))
 	n.sentry = startSentry(n)
+	n.mux.lineEnded = n.lineEnded
 	n.mux.start()
 	n.campaignIfAlone()
 	return nil
@@ -255,15 +267,8 @@ func (n *Node) start() (err error) {
 // is its own, which it persists like any other, so nothing is skipped but the wait. Should the message come
 // when it leads already, it is elected once more in the next term.
 func (n *Node) campaignIfAlone() {
-	if v := n.Voters(); len(v) != 1 || v[0] != n.self {
-		return
-	}
-	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
-		ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.self.serverID()), Addr: []byte(n.mux.advertise),
-	}}
-	addr := raft.ServerAddress(n.mux.ln.Addr().String())
-	if err := n.trans.TimeoutNow(n.self.serverID(), addr, req, &raft.TimeoutNowResponse{}); err != nil {
-		n.cfg.Logger.Debug("the only voter waits for its election timeout", "error", err)
+	if v := n.Voters(); len(v) == 1 && v[0] == n.self {
+		n.campaign()
 	}
 }
 

@@ -218,7 +218,9 @@ func TestRecoverInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		moved := filepath.Join(dir, beforePrefix+"test")
-		if err := os.Mkdir(moved, 0o750); err != nil {
+		older := filepath.Join(dir, beforePrefix+"older")
+		if err := errors.Join(os.Mkdir(moved, 0o750), os.Mkdir(older, 0o750),
+			os.WriteFile(filepath.Join(older, metaFile), nil, 0o640)); err != nil {
 			t.Fatal(err)
 		}
 		moves := swapMoves(dir, moved)
@@ -231,14 +233,18 @@ func TestRecoverInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		if stop > 0 && stop < len(moves) {
-			if _, err := trySingle(t, dir, nil); err == nil {
-				t.Fatalf("a node starts after %d of %d moves", stop, len(moves))
-			}
+			_, err := trySingle(t, dir, nil)
+			mustContain(t, err, ErrInterrupted, "recover", dir)
 			if _, err := Survey(dir, testChecks, testReplay{fsm}, false); !errors.Is(err, ErrInterrupted) {
 				t.Fatalf("after %d moves: %v", stop, err)
 			}
-			if _, err := Finish(dir, time.Now()); err != nil {
-				t.Fatal(err)
+			if got, err := Finish(dir, time.Now()); err != nil || got != moved {
+				t.Fatalf("finished into %s: %v", got, err)
+			}
+			for _, name := range []string{metaFile, stableFile, walDir, snapshotDir} {
+				if _, err := os.Stat(filepath.Join(moved, name)); err != nil {
+					t.Errorf("after %d moves: %v", stop, err)
+				}
 			}
 		}
 		n := single(t, dir, nil)

@@ -24,6 +24,7 @@ const (
 	// Kinds below 0x10 belong to this package.
 	kindTerm    = 0x01
 	kindGreet   = 0x02 // the only one for guests, see join.go
+	kindPast    = 0x03 // see founder.go
 	ownKinds    = 0x10
 	backoffMin  = 50 * time.Millisecond
 	backoffMax  = time.Second

@@ -209,9 +209,8 @@ func (r *Recovery) Become(addr string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	r.New = made
-	r.MovedTo, err = swap(r.path, now)
-	return err
+	r.New, r.MovedTo = made, beforeRecover(r.path, now)
+	return swap(r.path, r.MovedTo)
 }
 
 // interrupted reports whether a recovery stopped while it moved files.
@@ -221,13 +220,16 @@ func interrupted(path string) bool {
 	return errors.Is(err, os.ErrNotExist) && err2 == nil
 }
 
-// Finish brings an interrupted recovery to its end.
+// Finish brings an interrupted recovery to its end. movedTo is where the old files are, all of them.
 func Finish(path string, now time.Time) (movedTo string, err error) {
 	d, err := lockDataDir(path)
 	if err != nil {
 		return "", err
 	}
-	movedTo, err = swap(path, now)
+	if movedTo = begunIn(path); movedTo == "" {
+		movedTo = beforeRecover(path, now)
+	}
+	err = swap(path, movedTo)
 	return movedTo, errors.Join(err, d.release())
 }
 
@@ -237,18 +239,32 @@ func lockDataDir(path string) (*dataDir, error) {
 	return d, d.acquire()
 }
 
-// swap moves the old files away and the new ones in.
-func swap(path string, now time.Time) (movedTo string, err error) {
-	movedTo = filepath.Join(path, beforePrefix+now.UTC().Format("20060102T150405Z"))
+// beforeRecover is the folder for the old files of a recovery that begins now.
+func beforeRecover(path string, now time.Time) string {
+	return filepath.Join(path, beforePrefix+now.UTC().Format("20060102T150405Z"))
+}
+
+// begunIn returns the folder that an interrupted recovery has begun to move the old files to: the newest with
+// a meta.json, which moves first; older ones are of recoveries before. It is empty if there is none.
+func begunIn(path string) (movedTo string) {
+	all, _ := filepath.Glob(filepath.Join(path, beforePrefix+"*", metaFile)) // the pattern is well formed
+	for _, meta := range all {
+		movedTo = max(movedTo, filepath.Dir(meta))
+	}
+	return movedTo
+}
+
+// swap moves the old files to movedTo and the new ones in.
+func swap(path, movedTo string) error {
 	if err := os.MkdirAll(movedTo, 0o750); err != nil {
-		return "", err
+		return err
 	}
 	for _, m := range swapMoves(path, movedTo) {
 		if err := m.do(); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return movedTo, errors.Join(os.RemoveAll(filepath.Join(path, recoveringDir)), syncDir(path))
+	return errors.Join(os.RemoveAll(filepath.Join(path, recoveringDir)), syncDir(path))
 }
 
 // move is the renaming of one file or folder.

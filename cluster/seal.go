@@ -42,13 +42,18 @@ const (
 	raftSumFile  = "meta.sum"
 )
 
-// sealSnapshot writes the checksum of the description in a snapshot's folder.
+// sealSnapshot writes the checksum of the description in a snapshot's folder, in one step: half of one would
+// be taken for damage.
 func sealSnapshot(dir string) error {
 	raw, err := os.ReadFile(filepath.Join(dir, raftMetaFile))
 	if err != nil {
 		return err
 	}
-	if err := writeSynced(filepath.Join(dir, raftSumFile), snapshotSum(raw)); err != nil {
+	tmp := filepath.Join(dir, raftSumFile+".tmp")
+	if err := writeSynced(tmp, snapshotSum(raw)); err != nil {
+		return err
+	}
+	if err := rename(tmp, filepath.Join(dir, raftSumFile)); err != nil {
 		return err
 	}
 	return syncDir(dir)

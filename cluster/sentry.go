@@ -121,23 +121,30 @@ func (s *sentry) askTerms() {
 // watchLog ends the process when raft and its log do not agree any more about where the log ends.
 func (s *sentry) watchLog() {
 	n := s.node
-	if n.storing() > 0 {
-		return // the one is ahead of the other
-	}
-	stored, err := n.log.LastIndex()
+	storing := n.storing() > 0 // raft that is stuck gives its log nothing to store
+	// raft learns of an entry after the log has it, so it is asked first: the other way round it could know of
+	// one that was stored in between.
 	believed := n.raft.LastIndex()
-	if err != nil || believed <= stored || n.IsLeader() || believed <= uint64(n.snapshots.last().Index) {
-		s.wedged = 0
-		return
+	stored, err := n.log.LastIndex()
+	if storing || err != nil || n.IsLeader() || believed <= uint64(n.snapshots.last().Index) {
+		stored = believed
 	}
-	if s.wedged == 0 {
-		s.wedged = monotonic()
-		return
-	}
-	if time.Duration(monotonic()-s.wedged) > wedgeTime {
+	if s.wedgedFor(believed, stored, monotonic()) > wedgeTime {
 		n.fatal.end(fmt.Errorf("%w: raft believes in entries up to %d, the log ends at %d",
 			ErrWedged, believed, stored))
 	}
+}
+
+// wedgedFor returns for how long raft has believed in more than the log has.
+func (s *sentry) wedgedFor(believed, stored uint64, now int64) time.Duration {
+	switch {
+	case believed <= stored:
+		s.wedged = 0
+		return 0
+	case s.wedged == 0:
+		s.wedged = now
+	}
+	return time.Duration(now - s.wedged)
 }
 
 // bestOf returns the voter that has acknowledged most of the log, of those not yet tried; nil if none is

@@ -244,3 +244,29 @@ func TestATermThatCannotBeSavedIsFatal(t *testing.T) {
 		t.Fatal("the node goes on")
 	}
 }
+
+// Only what lasts is a log that raft cannot use any more: one good look begins anew.
+func TestWedgedForLooksThatAgree(t *testing.T) {
+	var s sentry
+	for i, c := range []struct {
+		believed, stored uint64
+		now              int64
+		want             time.Duration
+	}{{5, 5, 10, 0}, {9, 5, 20, 0}, {9, 5, 30, 10}, {9, 9, 40, 0}, {12, 9, 50, 0}, {12, 13, 60, 0}} {
+		if got := s.wedgedFor(c.believed, c.stored, c.now); got != c.want {
+			t.Errorf("look %d: wedged for %d, want %d", i, got, c.want)
+		}
+	}
+}
+
+// While the log stores something raft is not stuck, whatever was seen before.
+func TestStoringIsNotWedged(t *testing.T) {
+	n := single(t, t.TempDir(), nil)
+	s := &sentry{node: n.Node, wedged: monotonic() - int64(time.Hour)}
+	n.log.running.start()
+	s.watchLog()
+	n.log.running.stop()
+	if s.wedged != 0 {
+		t.Error("a look while the log stores changes nothing")
+	}
+}

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +19,7 @@ import (
 // It leaves verifying to the state machine, where the format has checksums of its own, because raft's store
 // reads the whole file once more before it hands it out, and a restart waits for that.
 //
-// It writes steadily; see Create.
+// It writes the content itself, past the page cache where that can be; see snapshotSink.
 type snapshotStore struct {
 	*raft.FileSnapshotStore
 	dir    string
@@ -122,72 +121,6 @@ func (s *snapshotStore) checkMeta() error {
 		if len(list) < 2 && !listed[filepath.Base(path)] && filepath.Ext(path) != ".tmp" {
 			return fmt.Errorf("%w snapshot file %s offset 0: unreadable", ErrCorrupt, filepath.Join(path, "meta.json"))
 		}
-	}
-	return nil
-}
-
-// Create returns a sink that puts the content on disk as it comes. Left to the one sync at the end, a
-// snapshot would pile up in memory and then keep the disk busy for as long as that takes to write, with
-// every sync of the log waiting behind it.
-func (s *snapshotStore) Create(
-	version raft.SnapshotVersion, index, term uint64, conf raft.Configuration, confIndex uint64,
-	trans raft.Transport,
-) (raft.SnapshotSink, error) {
-	sink, err := s.FileSnapshotStore.Create(version, index, term, conf, confIndex, trans)
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(s.dir, sink.ID()+".tmp", stateFile), os.O_WRONLY, 0)
-	if err != nil {
-		return nil, errors.Join(err, sink.Cancel())
-	}
-	return &pacedSink{SnapshotSink: sink, file: f, dir: filepath.Join(s.dir, sink.ID())}, nil
-}
-
-// pacedSink syncs through a file handle of its own: raft's sink does not show its.
-type pacedSink struct {
-	raft.SnapshotSink
-	file *os.File
-	dir  string // of the finished snapshot
-	size int    // written since the last sync
-}
-
-// paceBytes is what may be unsynced: a fraction of what a disk writes during one request.
-const paceBytes = 2 << 20
-
-func (s *pacedSink) Write(b []byte) (n int, err error) {
-	if n, err = s.SnapshotSink.Write(b); err != nil {
-		return n, err
-	}
-	if s.size += n; s.size >= paceBytes {
-		s.size = 0
-		err = syncData(s.file)
-	}
-	return n, err
-}
-
-// Close may be called twice, and after Cancel, which leaves nothing to seal.
-func (s *pacedSink) Close() error {
-	if s.dir == "" {
-		return s.SnapshotSink.Close()
-	}
-	dir := s.dir
-	s.dir = ""
-	if err := errors.Join(settle(s.SnapshotSink.Close), s.letGo()); err != nil {
-		return err
-	}
-	return sealSnapshot(dir)
-}
-
-func (s *pacedSink) Cancel() error {
-	s.dir = ""
-	return errors.Join(s.SnapshotSink.Cancel(), s.letGo())
-}
-
-// letGo may be called twice: raft closes a sink that the state machine has closed.
-func (s *pacedSink) letGo() error {
-	if err := s.file.Close(); !errors.Is(err, os.ErrClosed) {
-		return err
 	}
 	return nil
 }

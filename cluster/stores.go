@@ -191,6 +191,22 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	return nil
 }
 
+// dropCovered removes a log that ends before the newest snapshot. A follower has one when it stops between
+// the moment an installed snapshot is durable and the moment raft has removed the log before it. raft would
+// go on behind the snapshot, which leaves a gap that raft-wal refuses, at each start again. All of the log
+// goes in one step, so a crash here leaves it as it was.
+func (s *logStore) dropCovered(snapshot Index) error {
+	first, err1 := s.inner.FirstIndex()
+	last, err2 := s.inner.LastIndex()
+	if err := errors.Join(err1, err2); err != nil || last == 0 || last >= uint64(snapshot) {
+		return err
+	}
+	if err := s.inner.DeleteRange(first, last); err != nil {
+		return fmt.Errorf("remove the log up to entry %d, which the snapshot at %d has: %w", last, snapshot, err)
+	}
+	return nil
+}
+
 // warm reads what was appended after the last snapshot: raft is about to apply it, and its bytes count
 // towards the next snapshot.
 func (s *logStore) warm(after Index) error {

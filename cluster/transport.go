@@ -22,6 +22,7 @@ import (
 //   - Entries are on their way to the followers while this node writes them to its own disk (headstart.go).
 type transport struct {
 	*raft.NetworkTransport
+	stream     *raftStream
 	stallLimit time.Duration
 	storing    func() time.Duration // how long the running StoreLogs has taken
 	lastIndex  func() uint64        // where this node's log ends
@@ -57,11 +58,13 @@ const (
 )
 
 func newTransport(m *peerMux, cfg Config, storing func() time.Duration) *transport {
+	stream := &raftStream{peerMux: m, done: make(chan struct{})}
 	t := &transport{
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream: raftStream{m, make(chan struct{})}, MaxPool: connPool, MaxRPCsInFlight: 1, Timeout: rpcTimeout,
+			Stream: stream, MaxPool: connPool, MaxRPCsInFlight: 1, Timeout: rpcTimeout,
 			MsgpackUseNewTimeFormat: true, Logger: newRaftLogger(cfg.Logger, "raft-net"),
 		}),
+		stream:     stream,
 		stallLimit: stallFactor * cfg.HeartbeatTimeout,
 		storing:    storing,
 		noNudge:    cfg.DisableNudge,

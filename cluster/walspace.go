@@ -26,10 +26,12 @@ import (
 // get in between, into a spare file that Create renames. A spare whose size is right is complete, because it
 // only grows, or was complete when it got its name; one left over from the last run is used.
 //
-// A segment that raft-wal deletes is kept under another name, up to keptSegments of them, and overwritten
-// with zeros to make a spare: its blocks are reserved and its pages often still in memory, which makes that
-// eight times cheaper than a new file. raft-wal deletes a segment only after its own directory has let go of
-// it and its last reader has; and it is not touched before its old name has durably gone.
+// A segment that raft-wal deletes is kept under another name, up to keptSegments of them while the disk has
+// room (keptShare), cut to its size if its last batch made it longer, and overwritten with zeros to make a
+// spare: its blocks are reserved and its pages often still in memory, which makes that eight times cheaper
+// than a new file. So the log takes as much of the disk as it took at its longest. raft-wal deletes a segment
+// only after its own directory has let go of it and its last reader has. Should a power loss bring the
+// old name back, with zeros in it, raft-wal removes the file, for it is not on the list.
 //
 // Rejected: using old segments as they are, which needs their old content to be told from new. Drawback: the
 // log is written twice, once as zeros.
@@ -46,7 +48,8 @@ const (
 	spareFile    = "spare.tmp"
 	spareStep    = 1 << 20
 	keptSuffix   = ".kept.tmp"
-	keptSegments = 4
+	keptSegments = 24
+	keptShare    = 16 // of what the disk has free, kept segments take one part in so many at most
 )
 
 var _ types.VFS = (*segmentSpace)(nil)
@@ -57,11 +60,26 @@ func newSegmentSpace(dir string, size int) *segmentSpace {
 		FS: walfs.New(), path: filepath.Join(dir, spareFile), size: int64(size),
 		want: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
+	s.discard()
 	if _, err := os.Stat(filepath.Join(dir, walListFile)); errors.Is(err, fs.ErrNotExist) {
 		_ = s.fill()
 	}
 	s.work.Go(s.run)
 	return s
+}
+
+// discard removes what a run with another size of segments has left and what can never be used. What is too
+// large is cut to size when it is filled; a spare that is too small only has to grow.
+func (s *segmentSpace) discard() {
+	kept, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "*"+keptSuffix)) // the pattern is well formed
+	for _, path := range kept {
+		if sizeOf(path) < s.size {
+			_ = os.Remove(path)
+		}
+	}
+	if sizeOf(s.path) > s.size {
+		_ = os.Remove(s.path)
+	}
 }
 
 func (s *segmentSpace) close() {
@@ -91,6 +109,9 @@ func (s *segmentSpace) fill() error {
 		_, err := writeZeros(s.path, 0, s.size, s.stop)
 		return err
 	}
+	if err := os.Truncate(kept[0], s.size); err != nil {
+		return err
+	}
 	done, err := writeZeros(kept[0], 0, s.size, s.stop)
 	if err != nil || !done {
 		return err
@@ -101,7 +122,12 @@ func (s *segmentSpace) fill() error {
 // kept lists the segments that were kept to be filled again.
 func (s *segmentSpace) kept() []string {
 	all, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "*"+keptSuffix)) // the pattern is well formed
-	return slices.DeleteFunc(all, func(path string) bool { return sizeOf(path) != s.size })
+	return slices.DeleteFunc(all, func(path string) bool { return sizeOf(path) < s.size })
+}
+
+// mostKept is how many segments may be kept.
+func (s *segmentSpace) mostKept() int {
+	return int(min(keptSegments, max(diskFree(filepath.Dir(s.path)), 0)/keptShare/s.size))
 }
 
 func sizeOf(path string) int64 {
@@ -140,7 +166,7 @@ func writeZeros(path string, at, size int64, stop <-chan struct{}) (done bool, e
 // Delete takes a segment out of the log, and keeps its file if it can be of use.
 func (s *segmentSpace) Delete(dir, name string) error {
 	path := filepath.Join(dir, name)
-	if sizeOf(path) != s.size || len(s.kept()) >= keptSegments {
+	if sizeOf(path) < s.size || len(s.kept()) >= s.mostKept() {
 		return s.FS.Delete(dir, name)
 	}
 	if err := rename(path, path+keptSuffix); err != nil {

@@ -40,6 +40,10 @@ func TestDeletedSegmentsBecomeSpares(t *testing.T) {
 	s := spaceFor(t)
 	dir := filepath.Dir(s.path)
 	s.segment(t, "1.wal")
+	grown := filepath.Join(dir, "1.wal") // as raft-wal leaves one whose last batch was large
+	if err := os.WriteFile(grown, bytes.Repeat([]byte("x"), testSegment+100), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Delete(dir, "1.wal"); err != nil {
 		t.Fatal(err)
 	}
@@ -109,5 +113,34 @@ func TestFewSegmentsAreKept(t *testing.T) {
 	left, _ := filepath.Glob(filepath.Join(dir, "*.wal*"))
 	if len(left) != keptSegments {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// What a run with another size of segments has left and cannot be used goes; a spare that can grow does not.
+func TestOtherSizesAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	make := func(name string, size int64) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	make(walListFile, 1) // not a new log
+	same, larger := make("1.wal"+keptSuffix, testSegment), make("2.wal"+keptSuffix, 2*testSegment)
+	smaller, spare := make("3.wal"+keptSuffix, 4096), make(spareFile, 2*testSegment)
+	newSegmentSpace(dir, testSegment).close()
+	for path, want := range map[string]int64{same: testSegment, larger: 2 * testSegment, smaller: -1, spare: -1} {
+		if got := sizeOf(path); got != want {
+			t.Errorf("%s has %d bytes, want %d", path, got, want)
+		}
+	}
+	make(spareFile, 4096)
+	newSegmentSpace(dir, testSegment).close()
+	if got := sizeOf(spare); got != 4096 {
+		t.Errorf("a spare that can grow has %d bytes", got)
 	}
 }

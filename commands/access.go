@@ -35,8 +35,9 @@ import (
 // account is one user as one table has it.
 type account struct {
 	*acl.User
-	unbounded bool // may do everything: nothing is asked
-	allKeys   bool // keys need not be asked about
+	since     uint64 // tells who was deleted and made again: see raftfsm.UserRecord; 0: has always been there
+	unbounded bool   // may do everything: nothing is asked
+	allKeys   bool   // keys need not be asked about
 }
 
 // directory is all users as one table has them. It is never changed.
@@ -101,7 +102,7 @@ func (d *Dispatcher) interpret(table *raftfsm.UserTable) *directory {
 			d.log.Error("the rules of a user cannot be read here; the user may do nothing", "user", rec.Name)
 			u = acl.NewUser(d.table.catalog, rec.Name)
 		}
-		dir.add(u)
+		dir.add(u, rec.Since)
 	}
 	if dir.accounts[defaultUser] == nil {
 		u := openAccount(d.table.catalog)
@@ -109,13 +110,26 @@ func (d *Dispatcher) interpret(table *raftfsm.UserTable) *directory {
 			_ = u.Apply(d.table.catalog, d.users.secrets, []string{"resetpass",
 				"#" + sealed}) // it was made by Seal
 		}
-		dir.add(u)
+		dir.add(u, 0)
 	}
 	return dir
 }
 
-func (dir *directory) add(u *acl.User) {
-	dir.accounts[u.Name] = &account{User: u, unbounded: u.Unbounded(), allKeys: u.AllKeys()}
+func (dir *directory) add(u *acl.User, since uint64) {
+	if u.Name == defaultUser {
+		since = 0 // it cannot be deleted, and is there before the first change writes it down
+	}
+	dir.accounts[u.Name] = &account{User: u, since: since, unbounded: u.Unbounded(), allKeys: u.AllKeys()}
+}
+
+// now returns what has become of the user of an account, nil if there is no such user any more: another one
+// of the name does not count, nor does one who was turned off.
+func (dir *directory) now(was *account) *account {
+	u := dir.accounts[was.Name]
+	if u == nil || !u.On || u.since != was.since {
+		return nil
+	}
+	return u
 }
 
 // open reports whether whoever connects is the default user without a password.
@@ -131,13 +145,13 @@ type identity struct {
 	loggedIn bool
 	changed  bool // since the last reply
 	query    acl.Query
-	name     atomic.Pointer[string] // for others; nil: nobody
+	user     atomic.Pointer[account] // for others, as of the login; nil: nobody
 }
 
 // userName is who the connection is, for others to see. Safe for concurrent use.
 func (s *session) userName() string {
-	if name := s.who.name.Load(); name != nil {
-		return *name
+	if u := s.who.user.Load(); u != nil {
+		return u.Name
 	}
 	return defaultUser
 }
@@ -146,10 +160,7 @@ func (s *session) userName() string {
 func (s *session) become(dir *directory, u *account) {
 	w := &s.who
 	w.dir, w.account, w.loggedIn, w.changed = dir, u, u != nil, true
-	w.name.Store(nil)
-	if u != nil {
-		w.name.Store(&u.Name)
-	}
+	w.user.Store(u)
 }
 
 // begin makes the connection what a fresh one is.
@@ -180,8 +191,8 @@ func (s *session) refresh(d *Dispatcher) {
 		}
 		return
 	}
-	u := dir.accounts[s.userName()]
-	if u == nil || !u.On {
+	u := dir.now(w.user.Load())
+	if u == nil {
 		w.account, w.loggedIn, w.changed = nil, false, true
 		s.closing = true
 		return
@@ -206,7 +217,7 @@ func accessFrom(words string) (a acl.Access) {
 // ask makes the question whether the user may run c. It is valid until the next one on this connection.
 func (s *session) ask(c *call) (*acl.Query, error) {
 	q := &s.who.query
-	q.Command, q.Free, q.FirstArg = c.row.id, c.row.Flags&FlagNoAuth != 0 || c.d.cfg.Sentinel != nil, nil
+	q.Command, q.Free, q.FirstArg = c.row.id, c.row.Flags&FlagNoAuth != 0 || c.row.free, nil
 	q.Keys, q.Channels = q.Keys[:0], q.Channels[:0]
 	if len(c.args) > 1 {
 		q.FirstArg = c.args[1]
@@ -342,8 +353,9 @@ func (c *call) context() string {
 
 // permitPlanned is the second door: see the head of this file.
 func (c *call) permitPlanned() error {
-	if c.s == nil || c.s.who.account == nil || c.s.who.account.allKeys || c.row.inMulti == endsMulti {
-		return nil
+	if c.s == nil || c.s.who.account == nil || c.s.who.account.allKeys || c.row.inMulti == endsMulti ||
+		c.row.nests {
+		return nil // each command inside has passed the door by itself
 	}
 	if r, ok := beyond(c.s.who.account.User, &c.txn, c.row.wide); !ok {
 		q := &c.s.who.query

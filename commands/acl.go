@@ -78,31 +78,63 @@ var aclRows = []Command{
 // aclChange is a change of users: which, made from a directory.
 type aclChange func(dir *directory) (changes []raftfsm.UserChange, reply resp.Value, err error)
 
+// outcome is what is known of a change of users.
+type outcome uint8
+
+const (
+	outcomeNothing outcome = iota // nothing was changed
+	outcomeDone
+	outcomeUnknown // it may or may not have been made
+)
+
+// outcomeOf is the outcome of a submission that has ended.
+func outcomeOf(err error) outcome {
+	switch {
+	case err == nil:
+		return outcomeDone
+	case errors.Is(err, raftfsm.ErrUncertain):
+		return outcomeUnknown
+	default:
+		return outcomeNothing
+	}
+}
+
+// auditUsers tells what became of a change of users: nothing, if nothing was changed.
+func (d *Dispatcher) auditUsers(s *session, o outcome, what string, words []string) {
+	switch o {
+	case outcomeDone:
+		d.users.log.did(s, what, words)
+	case outcomeUnknown:
+		d.users.log.did(s, what+", or not: the outcome is not known", words)
+	}
+}
+
 // changeUsers makes a change, again as often as others have changed users meanwhile.
-func (d *Dispatcher) changeUsers(s *session, wait waiting, change aclChange) (resp.Value, error) {
+func (d *Dispatcher) changeUsers(s *session, wait waiting, change aclChange) (resp.Value, outcome, error) {
 	s.revising.Store(true)
 	defer s.revising.Store(false)
 	for {
 		dir := d.directory()
 		changes, reply, err := change(dir)
 		if err != nil || len(changes) == 0 {
-			return reply, err
+			return reply, outcomeNothing, err
 		}
 		if err := d.keepsAdministrator(dir, changes); err != nil {
-			return resp.Value{}, err
+			return resp.Value{}, outcomeNothing, err
 		}
 		sub := d.engine.NewSubmission()
 		sub.AddUsers(dir.table.Version, changes)
 		d.engine.Submit(sub)
 		if !wait(sub.Done()) {
-			return resp.Value{}, nil
+			return resp.Value{}, outcomeUnknown, nil // nobody reads the reply
 		}
 		switch {
 		case sub.Err() != nil:
-			return resp.Value{}, d.writeFate(sub.Err(), sub.Bytes())
+			return resp.Value{}, outcomeOf(sub.Err()), d.writeFate(sub.Err(), sub.Bytes())
 		case sub.Result(0).Ops[0].N == 1:
+			s.written = d.engine.AppliedIndex()
 			s.refresh(d) // closes the connection after the reply if it was its own user
-			return reply, nil
+			return reply, outcomeDone, nil
 		}
 	}
 }
@@ -146,7 +178,7 @@ func aclSetUser(c *call, s *session, wait waiting) (resp.Value, error) {
 	for i := range rules {
 		rules[i] = string(c.args[3+i])
 	}
-	v, err := c.d.changeUsers(s, wait, func(dir *directory) ([]raftfsm.UserChange, resp.Value, error) {
+	v, o, err := c.d.changeUsers(s, wait, func(dir *directory) ([]raftfsm.UserChange, resp.Value, error) {
 		u := acl.NewUser(c.d.table.catalog, name)
 		if old := dir.accounts[name]; old != nil {
 			u = old.Clone()
@@ -157,9 +189,7 @@ func aclSetUser(c *call, s *session, wait waiting) (resp.Value, error) {
 		rec := raftfsm.UserRecord{Name: name, Rules: u.Rules()}
 		return []raftfsm.UserChange{{UserRecord: rec}}, resp.OK(), nil
 	})
-	if err == nil {
-		c.d.users.log.did(s, "user changed", append([]string{name}, withoutSecrets(rules)...))
-	}
+	c.d.auditUsers(s, o, "user changed", append([]string{name}, withoutSecrets(rules)...))
 	return v, err
 }
 
@@ -175,9 +205,11 @@ func withoutSecrets(rules []string) []string {
 }
 
 func aclDelUser(c *call, s *session, wait waiting) (resp.Value, error) {
-	v, err := c.d.changeUsers(s, wait, func(dir *directory) ([]raftfsm.UserChange, resp.Value, error) {
+	var names []string // of those who are there
+	v, o, err := c.d.changeUsers(s, wait, func(dir *directory) ([]raftfsm.UserChange, resp.Value, error) {
 		var changes []raftfsm.UserChange
 		seen := map[string]bool{}
+		names = names[:0]
 		for _, word := range c.args[2:] {
 			name := string(word)
 			if name == defaultUser {
@@ -185,19 +217,14 @@ func aclDelUser(c *call, s *session, wait waiting) (resp.Value, error) {
 			}
 			if dir.accounts[name] != nil && !seen[name] {
 				seen[name] = true
+				names = append(names, name)
 				changes = append(changes, raftfsm.UserChange{UserRecord: raftfsm.UserRecord{Name: name},
 					Delete: true})
 			}
 		}
 		return changes, resp.Int(int64(len(changes))), nil
 	})
-	if err == nil {
-		words := make([]string, 0, len(c.args)-2)
-		for _, word := range c.args[2:] {
-			words = append(words, string(word))
-		}
-		c.d.users.log.did(s, "users deleted", words)
-	}
+	c.d.auditUsers(s, o, "users deleted", names)
 	return v, err
 }
 

@@ -178,3 +178,21 @@ func TestKeysOfCommandAreAsked(t *testing.T) {
 		t.Errorf("only %d keys", asked)
 	}
 }
+
+// The keys of a slot are named to who may read them, and not at all by a member whose state is in doubt.
+func TestKeysOfASlotAreShownToReaders(t *testing.T) {
+	n := startNode(t)
+	admin, c := n.dial(t), n.dial(t)
+	admin.want("OK", "MSET", "{t}a", "1", "{t}b", "2", "{t}c", "3")
+	admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "~{t}b", "%W~{t}c", "+@all")
+	slot := admin.do("CLUSTER", "KEYSLOT", "t")
+	c.want("OK", "AUTH", "eve", "x")
+	admin.want(`["{t}a" "{t}b" "{t}c"]`, "CLUSTER", "GETKEYSINSLOT", slot, "10")
+	c.want(`["{t}b"]`, "CLUSTER", "GETKEYSINSLOT", slot, "10")
+	c.want(`["{t}b"]`, "CLUSTER", "GETKEYSINSLOT", slot, "1")
+	for _, name := range []string{"getkeysinslot", "countkeysinslot"} {
+		if !n.d.table.Lookup([]byte("cluster")).Sub([]byte(name)).showsState() {
+			t.Errorf("CLUSTER %s is answered by a fenced member", name)
+		}
+	}
+}

@@ -81,7 +81,7 @@ func gateFenced(_ *session, c *call) error {
 // showsState reports whether a command's answer depends on the replicated state, or changes it.
 func (row *Command) showsState() bool {
 	switch {
-	case row.Flags&FlagPubSub != 0, row.Kind == KindScript, row.Categories&CatTransaction != 0:
+	case row.Flags&FlagPubSub != 0, row.Kind == KindScript, row.Categories&CatTransaction != 0, row.ofState:
 		return true
 	case row.Kind == KindSession || row.Kind == KindAdmin:
 		return false

@@ -81,7 +81,7 @@ func (b *block) release() {
 		l := &b.branches[i]
 		clear(l.ops)
 		clear(l.parts)
-		l.ops, l.parts = l.ops[:0], l.parts[:0]
+		l.ops, l.parts, l.lateSweeps = l.ops[:0], l.parts[:0], 0
 	}
 	b.s.tx.spare = &block{
 		d: b.d, s: b.s, queued: b.queued[:0], text: b.text[:0], words: b.words[:0], guards: b.guards[:0],
@@ -110,7 +110,8 @@ func (b *block) add(c *call) error {
 	return b.fits()
 }
 
-// fits holds a block with TXN.IF to the limit of transactions.
+// fits holds a block with TXN.IF to the limit of transactions. One without may hold any number of commands,
+// but see sweeps.go.
 func (b *block) fits() error {
 	if b.ifs == 0 {
 		return nil
@@ -146,8 +147,11 @@ func room[T any](s []T, n int) []T {
 	return make([]T, 0, max(n, min(2*cap(s), 64<<10), 64))
 }
 
-// plan fills in c's transaction.
-func (b *block) plan(c *call, unchanged []mvcc.Compare) render {
+// plan fills in c's transaction. An error refuses the whole block.
+func (b *block) plan(c *call, unchanged []mvcc.Compare) (render, error) {
+	if err := b.permitGuards(c); err != nil {
+		return nil, err
+	}
 	asks := b.planParts(c)
 	txn := mvcc.Txn{Compares: b.guards, Then: b.branches[0].ops, Else: b.branches[1].ops}
 	b.watches = len(unchanged) > 0
@@ -161,7 +165,35 @@ func (b *block) plan(c *call, unchanged []mvcc.Compare) render {
 	c.txn = txn
 	c.held = int(b.bytes)
 	c.unsent = !asks && !b.watches && b.ifs == 0
-	return b.reply
+	c.lateSweeps = max(b.branches[0].lateSweeps, b.branches[1].lateSweeps)
+	if most := b.d.cfg.MaxTxnOps; c.sweeps() > most {
+		return nil, errTxnRanges(most)
+	}
+	return b.reply, nil
+}
+
+// permitGuards asks again about what decides over the block: the guards of TXN.IF and the watched keys. What
+// they tell, the reply as a whole does, so there is no leaving out one of them.
+func (b *block) permitGuards(c *call) error {
+	asked := &call{d: b.d, tx: c.tx, s: c.s}
+	for i := range b.ifs {
+		q := &b.queued[i]
+		asked.begin(q.args)
+		asked.row = q.row
+		if err := b.s.permitAtExec(asked); err != nil {
+			return err
+		}
+	}
+	if len(c.tx.watched) == 0 {
+		return nil
+	}
+	words := [][]byte{[]byte("watch")}
+	for key := range c.tx.watched { // their order changes no outcome
+		words = append(words, []byte(key))
+	}
+	asked.begin(words)
+	asked.row = b.d.table.Lookup(words[0])
+	return b.s.permitAtExec(asked)
 }
 
 // planParts plans all commands and reports whether any of them asks the store.

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"slices"
+
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/raftfsm"
@@ -30,6 +32,7 @@ type call struct {
 	held        int  // bytes of txn that do not stand in args
 	apart       bool // the run ends with it: its render changes how what follows is served
 	unsent      bool // txn asks and does nothing: the reply needs no quorum
+	lateSweeps  int  // sweeps that the render makes; see sweeps.go
 	nesting     int  // KV.TXNs around it
 	dry         bool // only asked about: a refusal is not noted
 	scripted    bool // a script makes it
@@ -45,7 +48,7 @@ func (c *call) begin(args [][]byte) {
 	c.row, c.args = nil, args
 	c.txn.Compares, c.txn.Then, c.txn.Else = c.txn.Compares[:0], c.txn.Then[:0], c.txn.Else[:0]
 	c.compacts, c.physical, c.publishes, c.now, c.request = false, false, false, 0, nil
-	c.guardsFirst, c.held, c.apart, c.unsent, c.nesting = false, 0, false, false, 0
+	c.guardsFirst, c.held, c.apart, c.unsent, c.nesting, c.lateSweeps = false, 0, false, false, 0, 0
 }
 
 // str returns word i without a copy; see alias.
@@ -95,14 +98,17 @@ func sumNumbers(r *mvcc.Result) resp.Value {
 	return resp.Int(sum)
 }
 
-// allOK replies OK, or the first operation's error.
+// allOK replies OK, or the first operation's error. Of several writes each is made or refused by itself: the
+// error then says that others were made.
 func allOK(r *mvcc.Result) resp.Value {
-	for i := range r.Ops {
-		if err := r.Ops[i].Err; err != nil {
-			return failed(err)
-		}
+	bad := slices.IndexFunc(r.Ops, func(op mvcc.OpResult) bool { return op.Err != nil })
+	if bad < 0 {
+		return resp.OK()
 	}
-	return resp.OK()
+	if slices.ContainsFunc(r.Ops, func(op mvcc.OpResult) bool { return op.Record.Exists() }) {
+		return refused(errPartly(r.Ops[bad].Err, "the other writes of the command"))
+	}
+	return failed(r.Ops[bad].Err)
 }
 
 // valueOf is the value of a record, or null when there is none.

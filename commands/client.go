@@ -383,11 +383,12 @@ func (d *Dispatcher) kill(o *killOptions, self *session) int {
 		if mine && o.skipSelf || !o.wants(p) {
 			continue
 		}
-		n++
-		if mine {
+		switch {
+		case mine:
 			self.closing = true
-		} else {
-			p.conn.Kill()
+			n++
+		case p.conn.Kill(): // one that was cut before, and has not ended yet, does not count again
+			n++
 		}
 	}
 	return n

@@ -6,8 +6,10 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/redkeep/redkeep/pubsub"
+	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/resp"
 )
 
@@ -21,9 +23,9 @@ var configRows = []Command{
 				Args:       args(argString("parameter").many()), session: configGet},
 			{Name: "set", Arity: -4, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
 				Complexity: "O(N) when N is the number of configuration parameters provided",
-				Summary:    "Sets parameters of this node until it stops; most cannot be changed.",
+				Summary:    "Sets parameters of this node until it stops, or the cluster's requirepass; few can change.",
 				Args:       args(argBlock("data", argString("parameter"), argString("value")).many()),
-				session:    configSet, hidden: true},
+				block:      configSet, hidden: true},
 			{Name: "resetstat", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.0.0",
 				Complexity: "O(1)", Summary: "Resets the server's statistics.", session: configResetStat},
 			{Name: "rewrite", Arity: 2, Kind: KindAdmin, Flags: clientAdminFlags, Since: "2.8.0",
@@ -42,6 +44,59 @@ type parameter struct {
 	low, high   int64
 	set         func(n int64)
 	parse       func(value string) (set func(), err error) // for what is no number
+
+	cluster func(s *session, wait waiting, value string) error // for what is no parameter of this node
+}
+
+// TLSParameters is what CONFIG GET tells of TLS: names and numbers, never what is in a file.
+type TLSParameters struct {
+	Port                      int
+	CertFile, KeyFile, CAFile string
+	AuthClients               string // as Redis has it: yes, no or optional
+	Protocols                 string
+}
+
+// parameters are those with Redis's names.
+func (p *TLSParameters) parameters() []parameter {
+	auth, protocols := cmp.Or(p.AuthClients, "no"), cmp.Or(p.Protocols, "TLSv1.2 TLSv1.3")
+	return []parameter{
+		{name: "tls-auth-clients", value: auth}, {name: "tls-ca-cert-file", value: p.CAFile},
+		{name: "tls-cert-file", value: p.CertFile}, {name: "tls-key-file", value: p.KeyFile},
+		{name: "tls-port", value: strconv.Itoa(p.Port)}, {name: "tls-protocols", value: protocols},
+	}
+}
+
+// hiddenPassword stands for a password that is set. Setting it is no change, so that what was read can be
+// written back.
+const hiddenPassword = "(hidden)"
+
+// requirePass is the parameter that is the default user's password.
+func (d *Dispatcher) requirePass() parameter {
+	p := parameter{name: "requirepass", value: hiddenPassword, cluster: d.setDefaultPassword}
+	if d.directory().accounts[defaultUser].NoPass {
+		p.value = ""
+	}
+	return p
+}
+
+// setDefaultPassword gives the default user a password, its only one, or none if it is empty; on all members.
+func (d *Dispatcher) setDefaultPassword(s *session, wait waiting, password string) error {
+	rules := []string{"resetpass", ">" + password}
+	if password == "" {
+		rules = []string{"nopass"}
+	}
+	_, err := d.changeUsers(s, wait, func(dir *directory) ([]raftfsm.UserChange, resp.Value, error) {
+		u := dir.accounts[defaultUser].Clone()
+		if err := u.Apply(d.table.catalog, d.users.secrets, rules); err != nil {
+			return nil, resp.Value{}, errRule(err)
+		}
+		rec := raftfsm.UserRecord{Name: defaultUser, Rules: u.Rules()}
+		return []raftfsm.UserChange{{UserRecord: rec}}, resp.OK(), nil
+	})
+	if err == nil {
+		d.users.log.did(s, "user changed", append([]string{defaultUser}, withoutSecrets(rules)...))
+	}
+	return err
 }
 
 // outputLimits are Redis's classes. A reply is made while it is written, so there is nothing to limit for
@@ -61,7 +116,7 @@ func (d *Dispatcher) longestBulk() int64 { return min(d.cfg.MaxRequestBytes, max
 // parameters are all parameters, sorted by name.
 func (d *Dispatcher) parameters() []parameter {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
-	return []parameter{
+	all := []parameter{
 		{name: "appendfsync", value: "always"},
 		{name: "appendonly", value: "yes"},
 		{name: "client-output-buffer-limit", value: d.outputLimits()},
@@ -80,7 +135,7 @@ func (d *Dispatcher) parameters() []parameter {
 		{name: "port", value: number(int64(d.cfg.ClientPort))},
 		{name: "proto-max-bulk-len", value: number(d.longestBulk())},
 		{name: "repl-backlog-size", value: "0"},
-		{name: "requirepass", value: ""},
+		d.requirePass(),
 		{name: "save", value: ""},
 		{name: "slowlog-log-slower-than", value: number(d.slow.threshold.Load()),
 			low: -1, high: math.MaxInt64, set: d.slow.threshold.Store},
@@ -90,6 +145,9 @@ func (d *Dispatcher) parameters() []parameter {
 		{name: "tracking-table-max-keys", value: number(int64(d.hub.Tracker().Limit())),
 			high: math.MaxInt32, set: func(n int64) { d.hub.Tracker().SetLimit(int(n)) }},
 	}
+	all = append(all, d.cfg.TLS.parameters()...)
+	slices.SortFunc(all, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
+	return all
 }
 
 func configGet(c *call, _ *session) (resp.Value, error) {
@@ -116,13 +174,15 @@ func askedFor(wanted [][]byte, name string) (shown string, ok bool) {
 }
 
 // configSet changes all parameters or none. Setting one to the value it has is no change, so frameworks that
-// set what they need at start get through where the server already is as they need it.
-func configSet(c *call, _ *session) (resp.Value, error) {
+// set what they need at start get through where the server already is as they need it. What is the cluster's
+// is changed first: only that can fail.
+func configSet(c *call, s *session, wait waiting) (resp.Value, error) {
 	if len(c.args)%2 != 0 {
 		return resp.Value{}, errSyntax
 	}
 	all := c.d.parameters()
 	var changes []func()
+	var ofCluster []func() error
 	seen := map[string]bool{}
 	for i := 2; i < len(c.args); i += 2 {
 		name := lower(string(c.args[i]))
@@ -134,11 +194,21 @@ func configSet(c *call, _ *session) (resp.Value, error) {
 			return resp.Value{}, errConfigFailed(name, errSetTwice)
 		}
 		seen[name] = true
-		change, err := all[at].change(string(c.args[i+1]))
+		p, value := &all[at], string(c.args[i+1])
+		if p.cluster != nil && p.value != value {
+			ofCluster = append(ofCluster, func() error { return p.cluster(s, wait, value) })
+			continue
+		}
+		change, err := p.change(value)
 		if err != nil {
 			return resp.Value{}, err
 		}
 		changes = append(changes, change)
+	}
+	for _, change := range ofCluster {
+		if err := change(); err != nil {
+			return resp.Value{}, err
+		}
 	}
 	for _, change := range changes {
 		change()

@@ -76,8 +76,9 @@ func quit(_ *call, s *session) (resp.Value, error) {
 func reset(c *call, s *session) (resp.Value, error) {
 	s.endSubscriptions(c.d)
 	c.d.monitors.remove(s.id)
+	s.unstakeAll(listMonitor)
 	s.reset()
-	s.begin(c.d)
+	s.arrive(c.d)
 	return resp.Simple("RESET"), nil
 }
 

@@ -76,6 +76,8 @@ type Config struct {
 	ScriptTimeout  time.Duration // how long one attempt may run; 0: 5 s
 	ScriptBytes    int64         // what it may allocate; 0: 128 MiB
 
+	TLS TLSParameters // for CONFIG GET
+
 	DefaultPassword string       // sealed; of the default user until somebody changes a user
 	Audit           *slog.Logger // nil: Logger
 
@@ -111,6 +113,8 @@ type Dispatcher struct {
 	watched chan struct{} // closed when watchMaster has ended; nil without Sentinel
 	guarded chan struct{} // closed when the guard has ended
 	closing sync.Once
+
+	departing sync.WaitGroup // places in queues that are being given up: see departure.go
 
 	beforeCommit func() // for tests: a script has run, and its writes are about to be submitted
 
@@ -154,7 +158,7 @@ func New(cfg Config) *Dispatcher {
 	d.slow.threshold.Store(slowLogThreshold)
 	d.slow.room.Store(slowLogRoom)
 	go d.sample()
-	go d.guardUsers()
+	go d.guardUsers(d.engine.UsersNews())
 	if d.hub = d.engine.Hub(); cfg.Sentinel != nil {
 		d.openSentinel()
 	}
@@ -185,6 +189,7 @@ func (d *Dispatcher) Close(ctx context.Context) error {
 	go func() {
 		<-d.done
 		d.backups.running.Wait()
+		d.departing.Wait()
 		close(ended)
 	}()
 	select {
@@ -221,16 +226,8 @@ func (d *Dispatcher) ServePipeline(conn *resp.Conn, cmds []resp.Command) {
 func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	c := &s.call
 	c.begin(args)
-	if err := admit(s, c); err != nil {
-		if c.row != nil && c.row.inMulti == endsMulti && !d.finish(conn, s) { // it forgets a WATCH before it, too
-			return false
-		}
-		s.run.decide(c, true, s.tx.refused(c.row, err))
-		return true
-	}
-	s.last.Store(c.row)
-	if d.pause.on.Load() && !d.waitPaused(conn, s) {
-		return false
+	if passed, here := d.pass(conn, s); !passed {
+		return here
 	}
 	if d.monitors.count.Load() > 0 {
 		d.feed(s, c)
@@ -261,6 +258,28 @@ func (d *Dispatcher) serve(conn *resp.Conn, s *session, args [][]byte) bool {
 	}
 }
 
+// pass takes the command through the gates, and again when a pause that held it up is over: what the user may
+// do, and what the node takes, may have changed meanwhile. here is false iff the client vanished.
+func (d *Dispatcher) pass(conn *resp.Conn, s *session) (passed, here bool) {
+	for c := &s.call; ; {
+		if err := admit(s, c); err != nil {
+			if c.row != nil && c.row.inMulti == endsMulti && !d.finish(conn, s) { // it forgets a WATCH before it, too
+				return false, false
+			}
+			s.run.decide(c, true, s.tx.refused(c.row, err))
+			return false, true
+		}
+		s.last.Store(c.row)
+		over := d.pause.holds(c.row)
+		if over == nil {
+			return true, true
+		}
+		if !d.finish(conn, s) || !conn.Wait(over) {
+			return false, false
+		}
+	}
+}
+
 // write plans the command into the current run of writes.
 func (d *Dispatcher) write(conn *resp.Conn, s *session) bool {
 	if s.run.kind != KindWrite && !d.finish(conn, s) {
@@ -284,21 +303,11 @@ func (d *Dispatcher) write(conn *resp.Conn, s *session) bool {
 		return d.finish(conn, s) && d.replyNow(conn, s, c, render(&mvcc.Result{Succeeded: true}))
 	}
 	s.run.plan(d.engine, c, render)
+	s.run.sweeps += c.sweeps()
 	if c.held > 0 {
 		c.txn = mvcc.Txn{} // it is in the log's form now, and may be large
 	}
-	return !c.apart || d.finish(conn, s) && !d.left(conn, s)
-}
-
-// read puts the command into the current run of reads.
-func (d *Dispatcher) read(conn *resp.Conn, s *session) bool {
-	if s.run.kind != KindRead && !d.finish(conn, s) {
-		return false
-	}
-	s.run.begin(KindRead)
-	s.run.items = append(s.run.items, item{row: s.call.row, args: s.call.args, reads: true,
-		track: s.tracks.wants()})
-	return true
+	return !c.apart && s.run.sweeps < runSweeps || d.finish(conn, s) && !d.left(conn, s)
 }
 
 // answer serves a command that needs neither log nor barrier.
@@ -376,10 +385,18 @@ func (d *Dispatcher) finish(conn *resp.Conn, s *session) bool {
 	if !ok {
 		return false
 	}
+	d.answerRun(conn, s, len(s.run.items))
+	s.run.end()
+	return true
+}
+
+// answerRun sends the replies of the run's commands before end that are not sent yet, and lets go of them.
+func (d *Dispatcher) answerRun(conn *resp.Conn, s *session, end int) {
 	took := s.run.took()
-	for i := range s.run.items {
-		it := &s.run.items[i]
+	for ; s.run.answered < end; s.run.answered++ {
+		it := &s.run.items[s.run.answered]
 		v := s.run.result(d, it)
+		it.reply = resp.Value{}
 		if it.gated {
 			d.stats.reject(it.row, v)
 		}
@@ -389,8 +406,6 @@ func (d *Dispatcher) finish(conn *resp.Conn, s *session) bool {
 		}
 		d.reply(conn, s, it.row, it.args, v, took)
 	}
-	s.run.end()
-	return true
 }
 
 // finishWrites submits what is left and waits for all submissions of the run.
@@ -406,58 +421,6 @@ func (d *Dispatcher) finishWrites(conn *resp.Conn, s *session) bool {
 		if removed := d.engine.Compacted(); removed != nil {
 			return conn.Wait(removed)
 		}
-	}
-	return true
-}
-
-// finishReads waits for one barrier round and runs the reads, again if they met keys past their deadline.
-func (d *Dispatcher) finishReads(conn *resp.Conn, s *session) bool {
-	if !s.run.undecided() {
-		return true
-	}
-	round := d.engine.Barrier()
-	if !conn.Wait(round.Done()) {
-		return false
-	}
-	if err := round.Err(); err != nil {
-		s.run.refuse(readFate(err))
-		return true
-	}
-	s.permitAgain(d)
-	s.trackAll(conn)
-	s.view.begin(d.engine.Store(), round.Point().Now, true)
-	for range expireRounds {
-		s.run.read(&s.reading, &s.view)
-		if len(s.view.expired) == 0 && len(s.view.wanted) == 0 {
-			break
-		}
-		if !d.expire(conn, s) || !d.askLeft(conn, s) {
-			return false
-		}
-		s.view.again()
-	}
-	d.stats.lookups(&s.view)
-	return true
-}
-
-// expireRounds bounds how often a run of reads is repeated. A second repetition happens only when a key that
-// was past its deadline got another deadline in the past meanwhile; hiding it is then right.
-const expireRounds = 3
-
-// expire gets the expiry of the keys that the view hid committed. It returns false iff the client vanished.
-func (d *Dispatcher) expire(conn *resp.Conn, s *session) bool {
-	for batch, rest := raftfsm.SplitExpired(s.view.expired); len(batch) > 0; {
-		sub := d.engine.NewSubmission()
-		sub.AddExpire(batch)
-		d.engine.Submit(sub)
-		if !conn.Wait(sub.Done()) {
-			return false
-		}
-		if err := sub.Err(); err != nil {
-			s.run.refuse(readFate(err))
-			return true
-		}
-		batch, rest = raftfsm.SplitExpired(rest)
 	}
 	return true
 }

@@ -32,8 +32,8 @@
 // result.
 //
 // Goroutines: the dispatcher owns two (one samples rates for INFO, one is the guard that ends what users may
-// not do any more), one per backup being written (backup.go), and Sentinel's one more, with a hub; Close
-// waits for them. A script, and a
+// not do any more), one per backup being written (backup.go), one per place in a queue that is being given up
+// (departure.go), and Sentinel's one more, with a hub; Close waits for them. A script, and a
 // script's wait for its turn, have one each, which the connection's goroutine waits for, so that a client
 // that goes away ends them. All else runs on the goroutine of the connection served. Locks: Dispatcher.mu
 // guards the list of sessions; session.mu what CLIENT LIST shows of a session; scripts.mu the cache of
@@ -46,6 +46,6 @@
 // redirect.go says MOVED.
 //
 // The folder refuses to: write to a socket, keep a client's bytes after the pipeline that brought them, apply
-// anything to the store, start a goroutine for any command but a script or a backup, or register a command
-// anywhere but in the table.
+// anything to the store, start a goroutine for any command but a script, a backup or a departure, or register
+// a command anywhere but in the table.
 package commands

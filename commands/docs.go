@@ -27,9 +27,9 @@ null bulk string of RESP2, and nil-array its null array. A … stands for what i
 Errors that any command may give: a wrong number of arguments, "ERR syntax error" for options that are
 unknown, contradict each other or lack a value, and those its example shows. Beside them
 
-- writes: CLUSTERDOWN (no leader; not executed), BUSY (too many writes wait; not executed), UNCERTAIN (the
-  only one that leaves it open whether the write was executed), and those marked denyoom OOM (quota or
-  disk; not executed);
+- writes: CLUSTERDOWN (no leader; not executed), BUSY (too many writes wait, or too much of long
+  values was copied; not executed), UNCERTAIN (the only one that leaves it open whether the write was
+  executed), and those marked denyoom OOM (quota or disk; not executed);
 - reads: CLUSTERDOWN.
 `
 

@@ -43,12 +43,12 @@ func (d *Dispatcher) EnsureUser(name string, rules []string, fresh bool, stop <-
 		return []raftfsm.UserChange{{UserRecord: rec}}, resp.OK(), nil
 	}
 	for {
-		_, err := d.changeUsers(s, wait, change)
-		if err == nil {
-			d.users.log.did(s, "user made at start", []string{name})
+		_, o, err := d.changeUsers(s, wait, change)
+		d.auditUsers(s, o, "user made at start", []string{name})
+		switch {
+		case err == nil:
 			return nil
-		}
-		if !mayComeRight(err) {
+		case !mayComeRight(err):
 			return err
 		}
 		if !wait(after(waitPeriod)) {

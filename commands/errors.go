@@ -6,9 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/mvcc"
-	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/script"
 )
 
@@ -42,6 +40,8 @@ const (
 	errNoKeyArgs        = clientError("ERR The command has no key arguments")
 	errGetKeysArity     = clientError("ERR Invalid number of arguments specified for command")
 	errGetKeysName      = clientError("ERR Invalid command specified")
+	errFailoverHere     = clientError("ERR You should send CLUSTER FAILOVER to a replica")
+	errNoGoodReplica    = clientError("NOGOODSLAVE No suitable replica to promote")
 	errNoCluster        = clientError("ERR This instance has cluster support disabled")
 	errInvalidSlot      = clientError("ERR Invalid slot")
 	errNoSuchMaster     = clientError("ERR No such master with that name")
@@ -88,6 +88,8 @@ const (
 		"SLOWDISK, SNAPSHOTLOOP or CLOCK")
 	errNoLeader = clientError("CLUSTERDOWN no leader is known; the command was not executed, try again")
 	errBusy     = clientError("BUSY too many writes are waiting; the command was not executed, try again later")
+	errCopied   = clientError("BUSY too much of long values was copied at once; the command was not executed, " +
+		"try again later, or with fewer of them in one transaction")
 	errClosing  = clientError("CLUSTERDOWN this node is shutting down; the command was not executed")
 	errDoubtful = clientError("UNCERTAIN the outcome is not known: the command may or may not have been " +
 		"executed; read the key before you repeat it")
@@ -95,6 +97,8 @@ const (
 		"the command was not executed, connect to another member")
 	errDoubtfulChange = clientError("UNCERTAIN the change of the membership may or may not have been made; " +
 		"look at MEMBER.LIST before you repeat it")
+	errTakeover = clientError("ERR CLUSTER FAILOVER TAKEOVER is not supported: a leader needs a majority, and " +
+		"with one is elected by itself; nothing was changed")
 	errMemberID   = clientError("ERR invalid member id: 16 hex digits, as MEMBER.LIST shows them")
 	errReadFailed = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
 	errBehind     = clientError("CLUSTERDOWN this node is behind and did not catch up in time with what the " +
@@ -113,6 +117,8 @@ const (
 	errNotLeading  = clientError("NOTLEADER the token does not lead the election")
 	errQueueKey    = clientError("ERR the key is a place in the queue of a lock or an election; " +
 		"it can only be deleted")
+	errPlaceDoubtful = clientError("UNCERTAIN the place in the queue was entered, and giving it up is not " +
+		"confirmed: it may still come to hold; look who holds (LOCK.INFO, ELECTION.LEADER) before you repeat it")
 	errPlaceTaken   = clientError("ERR the key of this place in the queue is in use")
 	errQueuedTwice  = clientError("ERR a transaction can ask for a lock once only")
 	errWaitInTxn    = clientError("ERR WAIT is not allowed inside a transaction")
@@ -194,6 +200,8 @@ const (
 	errSwapDB      = clientError("ERR SWAPDB is not supported: there is one database, 0")
 	errLCSTooLarge = clientError("ERR Insufficient memory, the values are too long for LCS")
 	errDumpType    = clientError("ERR Bad data format: only strings can be restored here")
+	errSourcesLong = clientError("ERR the values to be combined have more than 1 GiB together; " +
+		"the command was not executed")
 )
 
 // Texts of scripts. The first group is Redis's.
@@ -306,6 +314,13 @@ func errExecAborted(why error) error {
 	return clientError("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(why.Error(), "ERR "))
 }
 
+// errTxnRanges stands behind "EXECABORT Transaction discarded because of".
+func errTxnRanges(most int) error {
+	return clientError(fmt.Sprintf("more than %d operations on ranges of keys or on the past (KEYS, SCAN, "+
+		"DBSIZE, RANDOMKEY, FLUSHALL, KV.RANGE and the like; --max-txn-ops); nothing was done, use several "+
+		"transactions", most))
+}
+
 func errNotInTxn(name string) error {
 	return clientError("ERR command '" + name + "' is not allowed in KV.TXN")
 }
@@ -392,79 +407,22 @@ func opError(err error) error {
 		return errFutureRev
 	case errors.Is(err, mvcc.ErrQuota):
 		return errOOM
+	case errors.Is(err, mvcc.ErrCopied):
+		return errCopied
+	case errors.Is(err, mvcc.ErrSourcesLong):
+		return errSourcesLong
 	default:
 		return errInternal
 	}
 }
 
-// writeFate is the text for a submission that has no results.
-func (d *Dispatcher) writeFate(err error, bytes int) error {
-	switch {
-	case errors.Is(err, raftfsm.ErrNoLeader):
-		return errNoLeader
-	case errors.Is(err, raftfsm.ErrBusy):
-		return errBusy
-	case errors.Is(err, raftfsm.ErrTooLarge):
-		return errTooLarge(bytes, d.cfg.MaxRequestBytes)
-	case errors.Is(err, raftfsm.ErrClosed):
-		return errClosing
-	default:
-		return errDoubtful // the only safe thing to say of what is not known to be undone
-	}
-}
-
-// readFate is the text for reads that could not be confirmed. A read changes nothing, so it may be
-// repeated.
-func readFate(err error) error {
-	switch {
-	case errors.Is(err, raftfsm.ErrNoLeader):
-		return errNoLeader
-	case errors.Is(err, raftfsm.ErrClosed):
-		return errClosing
-	case errors.Is(err, raftfsm.ErrBehind):
-		return errBehind
-	default:
-		return errReadFailed
-	}
-}
-
-// renewalFate is the text for renewals that were not answered.
-func renewalFate(err error) error {
-	if errors.Is(err, raftfsm.ErrUnconfirmed) {
-		return errRenewal
-	}
-	return readFate(err)
-}
-
-// removedTrouble is what CLUSTER.STATUS says of a member that was removed.
-const removedTrouble = "this member was removed from the cluster"
-
-// changeFate is the text for a change that was not made, or may not have been.
-func changeFate(err error) error {
-	var refused cluster.RefusedChange
-	switch {
-	case errors.As(err, &refused):
-		return clientError("ERR " + string(refused))
-	case errors.Is(err, raftfsm.ErrNoLeader), errors.Is(err, raftfsm.ErrClosed):
-		return readFate(err)
-	default:
-		return errDoubtfulChange
-	}
-}
-
-// refusal is the text for writes that grow the state while the node takes none.
-func refusal(err error) error {
-	switch {
-	case errors.Is(err, raftfsm.ErrDiskFull):
-		return errDiskFull
-	case errors.Is(err, raftfsm.ErrLeaderDiskFull):
-		return errLeaderDiskFull
-	}
-	return errOOM
-}
-
 func errConfigUnwritten(err error) error {
 	return clientError("ERR Rewriting config file: " + err.Error())
+}
+
+// errPartly is the text for a command of several writes of which err befell one and others were made.
+func errPartly(err error, others string) error {
+	return clientError(opError(err).Error() + "; " + others + " were made")
 }
 
 func errBitSources(operation string) error {

@@ -242,12 +242,12 @@ func (e *evaluation) checkResult(res *mvcc.Result) {
 	for i := range res.Ops {
 		op := &res.Ops[i]
 		if op.Err != nil {
-			e.reply = failed(op.Err)
+			e.reply = refused(errPartly(op.Err, "other writes of the script"))
 			return
 		}
 		for k := range op.Txn.Ops {
 			if err := op.Txn.Ops[k].Err; err != nil && !e.calls.failing[i] {
-				e.reply = failed(err)
+				e.reply = refused(errPartly(err, "other writes of the script"))
 				return
 			}
 		}
@@ -278,6 +278,7 @@ func (e *evaluation) submit(sub *raftfsm.Submission, fate func(error) error) (he
 		e.reply = refused(fate(err))
 		return true, false
 	}
+	e.s.written = e.d.engine.AppliedIndex()
 	return true, true
 }
 

@@ -192,3 +192,57 @@ func TestRangeHidesKeysPastTheirDeadline(t *testing.T) {
 		t.Errorf("a count: %s", got)
 	}
 }
+
+// What CLIENT PAUSE WRITE holds is everything that may write, scripts included, and nothing else.
+func TestWhatAPauseOfWritesHolds(t *testing.T) {
+	var p pausing
+	p.begin(time.Minute, true)
+	defer p.end()
+	for _, row := range NewTable().All() {
+		writes := row.Kind == KindWrite || row.Kind == KindScript && row.Flags&FlagReadonly == 0
+		if held := p.holds(row) != nil; held != writes {
+			t.Errorf("%s: held is %v", row.Name, held)
+		}
+	}
+}
+
+func TestPausedScript(t *testing.T) {
+	n := startNode(t)
+	admin := n.dial(t)
+	const pause = 200 * time.Millisecond
+	began := time.Now()
+	admin.want("OK", "CLIENT", "PAUSE", "200", "WRITE")
+	admin.want("nil", "EVAL_RO", "return redis.call('GET', 'k')", "0")
+	admin.want("OK", "EVAL", "return redis.call('SET', 'k', '1')", "0")
+	if took := time.Since(began); took < pause {
+		t.Errorf("a script has written %s after the beginning of a pause of %s", took, pause)
+	}
+}
+
+// What was forbidden while a command was held up is not done when the pause ends.
+func TestRightsLostDuringAPause(t *testing.T) {
+	n := startNode(t)
+	admin := n.dial(t)
+	admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "~*", "+@all")
+	eve := n.dial(t)
+	eve.want("OK", "AUTH", "eve", "x")
+	admin.want("OK", "CLIENT", "PAUSE", "60000")
+	eve.send(encode("SET", "k", "v"))
+	waitFor(t, "eve's command to be held up", func() bool { return lastCommand(n, "eve") == "set" })
+	admin.want("OK", "ACL", "SETUSER", "eve", "-set")
+	admin.want("OK", "CLIENT", "UNPAUSE")
+	if got, want := eve.reply(), "(NOPERM this user has no permissions to run the 'set' command)"; got != want {
+		t.Errorf("replied %s, want %s", got, want)
+	}
+	admin.want("nil", "GET", "k")
+}
+
+// lastCommand is what the connection of a user has sent last.
+func lastCommand(n *testNode, user string) string {
+	for _, s := range n.d.sessions() {
+		if row := s.last.Load(); s.userName() == user && row != nil {
+			return row.Name
+		}
+	}
+	return ""
+}

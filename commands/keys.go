@@ -118,7 +118,12 @@ func matching(c *call, all mvcc.RangeResult) resp.Value {
 			kept = append(kept, r)
 		}
 	}
-	return resp.ArrayBy(len(kept), func(i int) resp.Value { return resp.Bulk(kept[i].Key()) })
+	return keyNames(kept)
+}
+
+// keyNames are the keys of records, made one at a time.
+func keyNames(rs []mvcc.Record) resp.Value {
+	return resp.ArrayBy(len(rs), func(i int) resp.Value { return resp.Bulk(rs[i].Key()) })
 }
 
 // scanOptions is a parsed SCAN.
@@ -172,16 +177,16 @@ func scan(c *call, v *view) (resp.Value, error) {
 	if err != nil {
 		return resp.Value{}, err
 	}
-	keys := []resp.Value{}
+	var kept []mvcc.Record
 	next := uint64(0)
 	if o.cursor < scanEnd {
 		next = v.store.Scan(o.cursor, int(min(o.count, scanMaxCount)), func(r mvcc.Record) {
 			if o.wants(v.alive(r)) && c.shows(r.Key()) {
-				keys = append(keys, resp.Bulk(r.Key()))
+				kept = append(kept, r)
 			}
 		})
 	}
-	return resp.Array(resp.Bulk(strconv.FormatUint(next, 10)), resp.ArrayOf(keys)), nil
+	return resp.Array(resp.Bulk(strconv.FormatUint(next, 10)), keyNames(kept)), nil
 }
 
 // planScan reads all keys from the cursor on in the order of their changes, and takes its page of them.
@@ -193,13 +198,13 @@ func planScan(c *call) render {
 	from := mvcc.RangeOptions{Sort: mvcc.SortMod, MinMod: mvcc.ScanRevision(o.cursor)}
 	return wideRead(c, mvcc.PrefixSpan(""), from, func(c *call, all mvcc.RangeResult) resp.Value {
 		page, next := mvcc.ScanPage(all.Records, o.cursor, int(min(o.count, scanMaxCount)))
-		keys := []resp.Value{}
+		kept := page[:0]
 		for _, r := range page {
 			if o.wants(r) && c.shows(r.Key()) {
-				keys = append(keys, resp.Bulk(r.Key()))
+				kept = append(kept, r)
 			}
 		}
-		return resp.Array(resp.Bulk(strconv.FormatUint(next, 10)), resp.ArrayOf(keys))
+		return resp.Array(resp.Bulk(strconv.FormatUint(next, 10)), keyNames(kept))
 	})
 }
 

@@ -45,6 +45,7 @@ func planKvRange(c *call) (render, error) {
 		return func(r *mvcc.Result) resp.Value { return rangeReply(&r.Ops[0].Range, values) }, nil
 	}
 	store := c.d.engine.Store()
+	c.lateSweeps = 1
 	return func(r *mvcc.Result) resp.Value {
 		if o.rng.At > r.Revision {
 			return refused(errFutureRev)
@@ -64,6 +65,7 @@ func planKvHistory(c *call) (render, error) {
 		return nil, err
 	}
 	store, key := c.d.engine.Store(), c.str(1)
+	c.lateSweeps = 1
 	return func(r *mvcc.Result) resp.Value {
 		all, err := store.History(key, 0)
 		if err != nil {
@@ -85,6 +87,9 @@ func planKvHash(c *call) (render, error) {
 		return nil, err
 	}
 	store := c.d.engine.Store()
+	if o.rng.At != 0 {
+		c.lateSweeps = 1
+	}
 	return func(r *mvcc.Result) resp.Value {
 		rev := o.rng.At
 		if rev == 0 {

@@ -63,6 +63,7 @@ func kvTxn(c *call) (render, error) {
 	c.txn.Then = append(c.txn.Then, t.branches[0].ops...)
 	c.txn.Else = append(c.txn.Else, t.branches[1].ops...)
 	c.guardsFirst = true
+	c.lateSweeps = max(t.branches[0].lateSweeps, t.branches[1].lateSweeps)
 	if depth == 0 && writesTwice(&c.txn) {
 		return nil, errTxnDuplicate
 	}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"math"
+	"runtime"
 
 	"github.com/redkeep/redkeep/resp"
 )
@@ -37,8 +38,12 @@ func parseLCS(c *call) (o lcsOptions, err error) {
 	return o, nil
 }
 
-// lcsMaxCells bounds the table of lengths, four bytes each: 256 MiB.
+// lcsMaxCells bounds the work of one LCS, and with it its memory: a bit per cell is 8 MiB.
 const lcsMaxCells = 64 << 20
+
+// lcsSlots is how many are worked out at a time, each on the goroutine of its connection. More would be no
+// sooner done, and hold a table each meanwhile.
+var lcsSlots = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 func lcs(c *call, found seen) (resp.Value, error) {
 	o, err := parseLCS(c)
@@ -49,10 +54,12 @@ func lcs(c *call, found seen) (resp.Value, error) {
 	if int64(len(a)+1) > math.MaxInt64/int64(len(b)+1) || int64(len(a)+1)*int64(len(b)+1) > lcsMaxCells {
 		return resp.Value{}, errLCSTooLarge
 	}
-	t := newLCSTable(a, b)
+	lcsSlots <- struct{}{}
+	defer func() { <-lcsSlots }()
+	t := newLCSTable(a, b, !o.length)
 	switch {
 	case o.length:
-		return resp.Int(int64(t.at(len(a), len(b)))), nil
+		return resp.Int(int64(t.length)), nil
 	case o.index:
 		return t.indexes(&o), nil
 	default:
@@ -60,29 +67,57 @@ func lcs(c *call, found seen) (resp.Value, error) {
 	}
 }
 
-// lcsTable holds the length of the longest common subsequence of each pair of prefixes.
+// lcsTable is what is kept of the table that holds, for each pair of prefixes a[:i] and b[:j], the length of
+// their longest common subsequence: the last of these lengths, and for the way back one bit for each cell,
+// which tells whether the length above it, at (i-1, j), is larger than that beside it, at (i, j-1). The
+// lengths themselves, four bytes each, are needed for two lines at a time. The lines go along the shorter
+// value, so that they are short.
 type lcsTable struct {
-	a, b  string
-	cells []uint32
+	a, b   string
+	length uint32
+	above  []uint64 // bits; nil if only the length is asked for
 }
 
-func newLCSTable(a, b string) *lcsTable {
-	t := &lcsTable{a: a, b: b, cells: make([]uint32, (len(a)+1)*(len(b)+1))}
-	width := len(b) + 1
-	for i := 1; i <= len(a); i++ {
-		above, row := t.cells[(i-1)*width:i*width], t.cells[i*width:(i+1)*width]
-		for j := 1; j <= len(b); j++ {
-			if a[i-1] == b[j-1] {
-				row[j] = above[j-1] + 1
-			} else {
-				row[j] = max(above[j], row[j-1])
+func newLCSTable(a, b string, back bool) *lcsTable {
+	t := &lcsTable{a: a, b: b}
+	if back {
+		t.above = make([]uint64, (len(a)*len(b)+63)/64)
+	}
+	long, short, turned := a, b, false
+	if len(b) > len(a) {
+		long, short, turned = b, a, true
+	}
+	before, line := make([]uint32, len(short)+1), make([]uint32, len(short)+1)
+	for i := range len(long) {
+		for j := range len(short) {
+			up, left := before[j+1], line[j]
+			if long[i] == short[j] {
+				line[j+1] = before[j] + 1
+				continue // the way back goes through the pair
+			}
+			line[j+1] = max(up, left)
+			if back && turned && left > up {
+				t.mark(j, i)
+			} else if back && !turned && up > left {
+				t.mark(i, j)
 			}
 		}
+		before, line = line, before
 	}
+	t.length = before[len(short)]
 	return t
 }
 
-func (t *lcsTable) at(i, j int) uint32 { return t.cells[i*(len(t.b)+1)+j] }
+// mark notes that the length above the cell of the pair a[i], b[j] is the larger one.
+func (t *lcsTable) mark(i, j int) {
+	at := i*len(t.b) + j
+	t.above[at/64] |= 1 << (at % 64)
+}
+
+func (t *lcsTable) larger(i, j int) bool {
+	at := i*len(t.b) + j
+	return t.above[at/64]>>(at%64)&1 != 0
+}
 
 // walk calls fn with the positions of each pair of the subsequence, from its end. Where there is a choice it
 // goes back in b, as Redis does.
@@ -92,7 +127,7 @@ func (t *lcsTable) walk(fn func(i, j int)) {
 		case t.a[i-1] == t.b[j-1]:
 			fn(i-1, j-1)
 			i, j = i-1, j-1
-		case t.at(i-1, j) > t.at(i, j-1):
+		case t.larger(i-1, j-1):
 			i--
 		default:
 			j--
@@ -101,7 +136,7 @@ func (t *lcsTable) walk(fn func(i, j int)) {
 }
 
 func (t *lcsTable) common() string {
-	out := make([]byte, t.at(len(t.a), len(t.b)))
+	out := make([]byte, t.length)
 	at := len(out)
 	t.walk(func(i, _ int) {
 		at--
@@ -137,7 +172,7 @@ func (t *lcsTable) indexes(o *lcsOptions) resp.Value {
 	})
 	add()
 	return resp.Map(resp.Bulk("matches"), resp.ArrayOf(matches),
-		resp.Bulk("len"), resp.Int(int64(t.at(len(t.a), len(t.b)))))
+		resp.Bulk("len"), resp.Int(int64(t.length)))
 }
 
 func stretch(from, size int) resp.Value {

@@ -20,7 +20,7 @@ var lockRows = []Command{
 		Summary: "Acquires a lock, waiting for its turn, and returns key, fencing token and lease.",
 		Args: args(argKey("name"), joinLeaseArg, joinWaitArg, argString("value").after("VALUE").opt(),
 			argToken("SHARED").opt()), plan: planJoin, join: parseAcquire,
-		also: reachOptions},
+		also: reachJoin},
 	{Name: "lock.release", Arity: 3, Kind: KindWrite, Flags: FlagFast, Keys: oneKey("RW delete"), Group: "lock",
 		Since: "0.2.0", Complexity: "O(log N)", Summary: "Releases what a token holds.",
 		Args: args(argKey("name"), argInteger("token")), plan: lockRelease},
@@ -29,9 +29,10 @@ var lockRows = []Command{
 		Since: "0.2.0", Complexity: "O(log N)",
 		Summary: "Gives the lease of a holder its full time again and returns it in milliseconds.",
 		Args:    args(argKey("name"), argInteger("token")), renew: lockKeepAlive},
-	{Name: "lock.info", Arity: 2, Kind: KindRead, Flags: FlagNoMulti, Keys: oneKey("RO access"), Group: "lock",
-		Since: "0.2.0", Complexity: "O(N) where N is the number of those in the queue",
-		Summary: "Returns who holds a lock and who waits for it.", Tips: []string{"nondeterministic_output"},
+	{Name: "lock.info", Arity: 2, Kind: KindRead, Flags: FlagNoMulti | FlagNoScript,
+		Keys: oneKey("RO access"), Group: "lock", Since: "0.2.0",
+		Complexity: "O(N) where N is the number of those in the queue",
+		Summary:    "Returns who holds a lock and who waits for it.", Tips: []string{"nondeterministic_output"},
 		Args: args(argKey("name")), read: lockInfo},
 }
 
@@ -44,6 +45,9 @@ type joining struct {
 	ttl    lease.Millis // of the lease that is made for it; 0 with LEASE
 	wait   time.Duration
 }
+
+// given reports whether the client named the lease, and so knows it and may use it elsewhere.
+func (j *joining) given() bool { return j.ttl == 0 }
 
 // maxWait bounds WAIT: nobody waits for ten years, and the sum with now does not overflow.
 const maxWait = 10 * 365 * 24 * time.Hour

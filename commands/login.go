@@ -1,7 +1,8 @@
 package commands
 
 import (
-	"net"
+	"math"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -22,25 +23,34 @@ func (d *Dispatcher) login(c *call, s *session, name, password string, wait wait
 	if u != nil && u.On {
 		sealed = u.Passwords
 	}
-	key := d.users.secrets.note(name, password)
-	if d.users.secrets.remembered(key, sealed) {
+	g := guess{key: d.users.secrets.note(name, password), sealed: sealed, password: password}
+	if d.users.secrets.remembered(&g) {
 		return d.loggedIn(s, dir, u), true
 	}
-	from := hostOf(s.conn.RemoteAddr())
-	if left := d.users.strikes.barred(from, time.Now()); left > 0 {
+	from := addrOf(s.conn.RemoteAddr())
+	left := d.users.strikes.barred(from, time.Now())
+	if left > 0 {
 		return errTooManyLogins(left), true
 	}
-	ok, there := d.users.secrets.check(key, sealed, password, wait)
+	charged := false
+	ok, there := d.users.secrets.check(&g, wait, func() bool {
+		left = d.users.strikes.take(from, time.Now()) // others have guessed while this one waited
+		charged = left == 0
+		return charged
+	})
 	switch {
 	case !there:
 		return nil, false
+	case left > 0:
+		return errTooManyLogins(left), true
 	case !ok:
-		d.users.strikes.add(from, time.Now())
 		d.noteFailedLogin(s, c.row.Name, name)
 		return errWrongPass, true
-	default:
-		return d.loggedIn(s, dir, u), true
 	}
+	if charged {
+		d.users.strikes.forgive(from, time.Now())
+	}
+	return d.loggedIn(s, dir, u), true
 }
 
 func (d *Dispatcher) loggedIn(s *session, dir *directory, u *account) error {
@@ -66,17 +76,27 @@ func auth(c *call, s *session, wait waiting) (resp.Value, error) {
 	return resp.OK(), err
 }
 
-func hostOf(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
+// addrOf is by what guesses from an address are counted: with IPv6 one machine has a whole network of them.
+func addrOf(addr string) string {
+	at, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return addr
 	}
-	return host
+	ip := at.Addr().Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	network, _ := ip.Prefix(64) // of an address of IPv6 it exists
+	return network.String()
 }
 
 // strikes counts failed logins by address. A client may be wrong a few times; one that keeps guessing has its
 // guesses refused unlooked at, which also spares the cores. Each strike is forgiven after a while. A password
 // that was right lately is let in all the same, so nobody is locked out by a neighbour behind one address.
+//
+// A guess is charged before it is looked at, and paid back if it was right: so of many that come at once no
+// more are looked at than of as many in a row. When there are too many addresses, the one with the least
+// against it is forgotten, of a few that are compared: nobody gets rid of strikes by coming from many others.
 type strikes struct {
 	mu struct {
 		sync.Mutex
@@ -94,30 +114,77 @@ const (
 	strikesMost    = 20
 	strikeForgiven = 3 * time.Second
 	strikeHosts    = 10_000
+	strikeSample   = 64 // addresses among which one is chosen to be forgotten
 )
 
 func (k strike) now(t time.Time) float64 {
 	return max(0, k.count-float64(t.Sub(k.at))/float64(strikeForgiven))
 }
 
-// barred is how long the next guess has to wait; 0: it may come.
-func (k *strikes) barred(host string, t time.Time) time.Duration {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	over := k.mu.byHost[host].now(t) - strikesMost
+func (k strike) wait(t time.Time) time.Duration {
+	over := k.now(t) - strikesMost
 	if over < 0 {
 		return 0
 	}
 	return time.Duration((over + 1) * float64(strikeForgiven))
 }
 
+// barred is how long the next guess has to wait; 0: it may come.
+func (k *strikes) barred(host string, t time.Time) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.mu.byHost[host].wait(t)
+}
+
+// take charges a guess, unless it has to wait: then it returns for how long.
+func (k *strikes) take(host string, t time.Time) (wait time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if wait = k.mu.byHost[host].wait(t); wait == 0 {
+		k.addLocked(host, t)
+	}
+	return wait
+}
+
+// add charges a guess in any case.
 func (k *strikes) add(host string, t time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.mu.byHost == nil || len(k.mu.byHost) >= strikeHosts {
+	k.addLocked(host, t)
+}
+
+func (k *strikes) addLocked(host string, t time.Time) {
+	old, known := k.mu.byHost[host]
+	switch {
+	case k.mu.byHost == nil:
 		k.mu.byHost = map[string]strike{}
+	case !known && len(k.mu.byHost) >= strikeHosts:
+		k.evictLocked(t)
 	}
-	k.mu.byHost[host] = strike{k.mu.byHost[host].now(t) + 1, t}
+	k.mu.byHost[host] = strike{old.now(t) + 1, t}
+}
+
+// evictLocked forgets the address with the least against it, of some that a walk of the map meets first.
+func (k *strikes) evictLocked(t time.Time) {
+	least, most, left := "", math.Inf(1), strikeSample
+	for host, s := range k.mu.byHost {
+		if n := s.now(t); n < most {
+			least, most = host, n
+		}
+		if left--; left == 0 || most == 0 {
+			break
+		}
+	}
+	delete(k.mu.byHost, least)
+}
+
+// forgive takes one charge back.
+func (k *strikes) forgive(host string, t time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s, known := k.mu.byHost[host]; known {
+		k.mu.byHost[host] = strike{max(0, s.now(t)-1), t}
+	}
 }
 
 // helloOptions is a parsed HELLO; proto 0 keeps the protocol, name nil the name, user nil the user.
@@ -204,16 +271,14 @@ func (d *Dispatcher) mode() string {
 	}
 }
 
-// CertificateUser makes the connection a user's by the name in its verified certificate. It reports whether
-// there is such a user, and that it is on.
-func (d *Dispatcher) certificateUser(s *session, name string) bool {
+// arrive makes the connection whose a fresh one is: the user's whom its verified certificate names, if there
+// is such a user and it is on.
+func (s *session) arrive(d *Dispatcher) {
+	s.begin(d)
 	dir := d.directory()
-	u := dir.accounts[name]
-	if name == "" || u == nil || !u.On {
-		return false
+	if u := dir.accounts[s.certificate]; s.certificate != "" && u != nil && u.On {
+		_ = d.loggedIn(s, dir, u)
 	}
-	_ = d.loggedIn(s, dir, u)
-	return true
 }
 
 // mayAdminister reports whether a user can change users, and so repair what others did.

@@ -60,6 +60,8 @@ func (m *monitors) all() map[uint64]pusher {
 
 func monitor(c *call, s *session) (resp.Value, error) {
 	c.d.monitors.add(s.id, s.open(c.d))
+	s.unstakeAll(listMonitor)
+	s.stake(c.d, claim{kind: listMonitor})
 	return resp.OK(), nil
 }
 

@@ -24,7 +24,11 @@ import (
 //  3. Not as in Redis: a key that was missing at WATCH and is missing at EXEC is unchanged, even if it
 //     came and went in between. Redis remembers the visit; we compare states.
 //  4. EXEC, DISCARD, UNWATCH, RESET and the end of the connection forget all watches.
-//  5. What is queued is bounded by --max-request-bytes: a larger transaction could not be proposed.
+//  5. What is queued is bounded by --max-request-bytes: a larger transaction could not be proposed. Of what
+//     goes through ranges a block holds no more than --max-txn-ops (sweeps.go): EXEC refuses it then.
+//  6. EXEC asks again whether the user may do what was queued. A command that he may not any more is an error
+//     in its place; a guard of TXN.IF, or a watched key, refuses the whole: the reply would tell what it
+//     holds.
 //
 // Drawback: a transaction of reads alone goes through the log too, and costs a sync where a barrier would do.
 // In exchange every command in MULTI sees exactly one state, the same whether or not others write.
@@ -195,5 +199,9 @@ func exec(c *call) (render, error) {
 			return nil, errExecAborted(refusal(err))
 		}
 	}
-	return b.plan(c, tx.unchanged()), nil
+	render, err := b.plan(c, tx.unchanged())
+	if err != nil {
+		return nil, errExecAborted(err)
+	}
+	return render, nil
 }

@@ -3,9 +3,11 @@ package commands
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -204,7 +206,10 @@ func (c *client) want(reply string, words ...string) {
 func (c *client) reply() string {
 	c.t.Helper()
 	line, err := c.r.ReadString('\n')
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "nothing in time"
+	case err != nil:
 		return "closed"
 	}
 	head, rest := line[0], strings.TrimSuffix(line[1:], "\r\n")

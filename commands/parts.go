@@ -22,8 +22,9 @@ import (
 // Rejected: a nested transaction for each command. It reads simpler, and costs three allocations per command
 // on every member that applies it, which is what would make a MULTI of many SETs dear.
 type partList struct {
-	ops   []mvcc.Op
-	parts []part
+	ops        []mvcc.Op
+	parts      []part
+	lateSweeps int // of the renders; see sweeps.go
 }
 
 // part is one command of a list. Exactly one of render, after and err is set.
@@ -54,6 +55,7 @@ func (l *partList) add(c *call) {
 	}
 	p.to = len(l.ops)
 	l.parts = append(l.parts, p)
+	l.lateSweeps += c.lateSweeps
 }
 
 func (l *partList) take(c *call, p *part) {

@@ -170,12 +170,19 @@ func (p *passwords) note(user, password string) (key [sha256.Size]byte) {
 	return key
 }
 
+// guess is a password that somebody brings for a user.
+type guess struct {
+	key      [sha256.Size]byte // of note
+	sealed   []string          // what the user has
+	password string
+}
+
 // remembered reports whether the password has opened one of these lately.
-func (p *passwords) remembered(key [sha256.Size]byte, sealed []string) bool {
+func (p *passwords) remembered(g *guess) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	o, ok := p.mu.opened[key]
-	return ok && time.Now().Before(o.until) && slices.Contains(sealed, o.sealed)
+	o, ok := p.mu.opened[g.key]
+	return ok && time.Now().Before(o.until) && slices.Contains(g.sealed, o.sealed)
 }
 
 func (p *passwords) remember(key [sha256.Size]byte, sealed string) {
@@ -189,26 +196,29 @@ func (p *passwords) remember(key [sha256.Size]byte, sealed string) {
 
 // check is the slow part of a login: whether the password opens one of the sealed ones. All are tried, and if
 // there is none that costs anything, one that fits nobody. Of many who come with one password only the first
-// pays. there is false when the client has vanished meanwhile.
-func (p *passwords) check(key [sha256.Size]byte, sealed []string, password string, wait waiting) (ok,
-	there bool) {
-	if p.remembered(key, sealed) {
+// pays. When its turn has come it asks may, and tries nothing if that says no. there is false when the client
+// has vanished meanwhile.
+func (p *passwords) check(g *guess, wait waiting, may func() bool) (ok, there bool) {
+	if p.remembered(g) {
 		return true, true
 	}
 	if !wait(p.slots) {
 		return false, false
 	}
 	defer func() { p.slots <- struct{}{} }()
-	if p.remembered(key, sealed) {
+	if p.remembered(g) {
 		return true, true
 	}
-	all := sealed
-	if !slices.ContainsFunc(sealed, func(s string) bool { return !isSHA256(s) }) {
-		all = append(slices.Clone(sealed), p.dummy)
+	if !may() {
+		return false, true
+	}
+	all := g.sealed
+	if !slices.ContainsFunc(g.sealed, func(s string) bool { return !isSHA256(s) }) {
+		all = append(slices.Clone(g.sealed), p.dummy)
 	}
 	for _, s := range all {
-		if opens(s, password) {
-			p.remember(key, s)
+		if opens(s, g.password) {
+			p.remember(g.key, s)
 			ok = true
 		}
 	}

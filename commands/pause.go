@@ -105,26 +105,20 @@ func (p *pausing) endLocked() {
 
 // holds returns what a command of the row waits for; nil for nothing.
 func (p *pausing) holds(row *Command) <-chan struct{} {
+	if !p.on.Load() {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.over == nil || row.Kind == KindAdmin || p.mu.writesOnly && row.Kind != KindWrite {
+	if p.mu.over == nil || row.Kind == KindAdmin || p.mu.writesOnly && !row.mayWrite() {
 		return nil
 	}
 	return p.mu.over
 }
 
-// waitPaused waits for the end of a pause, after the commands before have been answered. It returns false iff
-// the client vanished.
-func (d *Dispatcher) waitPaused(conn *resp.Conn, s *session) bool {
-	for {
-		over := d.pause.holds(s.call.row)
-		if over == nil {
-			return true
-		}
-		if !d.finish(conn, s) || !conn.Wait(over) {
-			return false
-		}
-	}
+// mayWrite reports whether a command of the row can change the state; of a script nobody knows beforehand.
+func (row *Command) mayWrite() bool {
+	return row.Kind == KindWrite || row.Kind == KindScript && row.Flags&FlagReadonly == 0
 }
 
 func clientPause(c *call, _ *session) (resp.Value, error) {

@@ -177,9 +177,10 @@ func (c *call) unsubscribe(s *session, kind int, word string) (resp.Value, error
 		}
 	}
 	left := s.listening(kind)
-	out := make([]resp.Value, 0, len(names))
-	for i, name := range names {
-		if s.names[kind][name] != nil && !slices.Contains(names[:i], name) {
+	out, ended := make([]resp.Value, 0, len(names)), make(map[string]bool, len(names))
+	for _, name := range names {
+		if s.names[kind][name] != nil && !ended[name] {
+			ended[name] = true
 			left--
 		}
 		out = append(out, resp.Push(resp.Bulk(word), resp.Bulk(name), resp.Int(left)))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPubSubScript(t *testing.T) { runScript(t, "pubsub") }
@@ -171,5 +172,37 @@ func TestTellsQueues(t *testing.T) {
 				t.Errorf("%q of kind %d: %v", name, kind, got)
 			}
 		}
+	}
+}
+
+// Leaving very many channels by name takes no longer than joining them; a name that stands there twice counts
+// once.
+func TestUnsubscribeFromManyByName(t *testing.T) {
+	const many = 100_000
+	n := startNode(t)
+	c := n.dial(t)
+	names := []string{"SUBSCRIBE"}
+	for i := range many {
+		names = append(names, fmt.Sprintf("channel:%06d", i))
+	}
+	c.send(encode(names...))
+	for range many {
+		c.reply()
+	}
+	c.want(`["unsubscribe" "channel:000001" 99999]`, "UNSUBSCRIBE", "channel:000001", "channel:000001")
+	if got := c.reply(); got != `["unsubscribe" "channel:000001" 99999]` {
+		t.Errorf("the second time: %s", got)
+	}
+	names[0] = "UNSUBSCRIBE"
+	began := time.Now()
+	c.send(encode(names...))
+	for range many - 1 {
+		c.reply()
+	}
+	if got := c.reply(); got != `["unsubscribe" "channel:099999" 0]` {
+		t.Errorf("the last: %s", got)
+	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("took %v", took)
 	}
 }

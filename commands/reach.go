@@ -92,7 +92,8 @@ func reachGuard(c *call, q *acl.Query) error {
 
 // reachTxn reads the transaction, which asks about each guard and command in it.
 func reachTxn(c *call, _ *acl.Query) error {
-	inner := &call{d: c.d, tx: c.tx, s: c.s, nesting: c.nesting, budget: c.budget, scripted: c.scripted}
+	inner := &call{d: c.d, tx: c.tx, s: c.s, nesting: c.nesting, budget: c.budget, dry: c.dry,
+		scripted: c.scripted}
 	inner.row, inner.args = c.row, c.args
 	asking := c.s.who.query // the question about the KV.TXN itself, which the inner ones must not overwrite
 	c.s.who.query = acl.Query{}
@@ -122,8 +123,14 @@ func reachLeaseTTL(c *call, q *acl.Query) error {
 
 // useLease adds the keys on a lease, as far as this member has applied the log.
 func (c *call) useLease(q *acl.Query, word []byte, access acl.Access) {
-	id, err := parseLeaseID(word)
-	if err != nil {
+	if id, err := parseLeaseID(word); err == nil {
+		c.useLeaseKeys(q, id, access)
+	}
+}
+
+// useLeaseKeys is useLease for an id that was read; 0 is none.
+func (c *call) useLeaseKeys(q *acl.Query, id mvcc.LeaseID, access acl.Access) {
+	if id == 0 {
 		return
 	}
 	for _, key := range c.d.engine.Store().LeaseKeys(id) {
@@ -131,16 +138,31 @@ func (c *call) useLease(q *acl.Query, word []byte, access acl.Access) {
 	}
 }
 
-// reachOptions is of writes that may hang a key on a lease, whose other keys then live and die with it, or
-// ask for a lock.
-func reachOptions(c *call, q *acl.Query) error {
-	for i := 2; i+1 < len(c.args); i++ {
-		switch {
-		case is(c.args[i], "LEASE"):
-			c.useLease(q, c.args[i+1], acl.Write)
-		case is(c.args[i], "FENCE"):
-			use(q, mvcc.KeySpan(c.str(i+1)), acl.Read)
-		}
+// Writes may hang a key on a lease, whose other keys then live and die with it, or ask for a lock. Each reads
+// its options as its handler does: a value, or what stands behind another option, is none.
+
+func reachSet(c *call, q *acl.Query) error {
+	o, err := parseSet(c, 3)
+	if err != nil {
+		return nil
+	}
+	c.useLeaseKeys(q, o.lease, acl.Write)
+	if o.fenced {
+		use(q, o.fence.Span, acl.Read)
+	}
+	return nil
+}
+
+func reachPut(c *call, q *acl.Query) error {
+	if o, err := parseKV(c, 3, kvPutOptions); err == nil {
+		c.useLeaseKeys(q, o.lease, acl.Write)
+	}
+	return nil
+}
+
+func reachJoin(c *call, q *acl.Query) error {
+	if j, err := c.row.join(c); err == nil && j.given() {
+		c.useLeaseKeys(q, j.lease, acl.Write)
 	}
 	return nil
 }

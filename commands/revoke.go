@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"slices"
+
 	"github.com/redkeep/redkeep/acl"
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/pubsub"
@@ -10,23 +12,29 @@ import (
 // Rights that are taken away from a connection that only listens.
 //
 // A command asks before it runs, but a watch asked when it began. So the guard, a goroutine of the
-// dispatcher's, looks at all connections when users have changed: those of a user who is gone or turned
-// off are
-// cut, and so are subscribers of channels that are no longer allowed, as in Redis. A watch whose keys or
-// channel are no longer allowed ends alone, with a canceled message, and the connection stays: the client
-// must be able to tell this from a lost connection, after which it would watch again.
+// dispatcher's, looks at all connections when users have changed. It cuts those of a user who is gone or
+// turned off, or was made again since; those that subscribe to channels that are no longer allowed, as in
+// Redis; and those that go on being told of keys (CLIENT TRACKING … BCAST) or of commands (MONITOR) without
+// the right to it. A watch whose keys or channel are no longer allowed ends alone, with a canceled message,
+// and the connection stays: the client must be able to tell this from a lost connection, after which it would
+// watch again.
 //
 // A subscription is remembered by its name, beside what the connection's goroutine knows of it, because that
 // belongs to that goroutine.
 type claim struct {
-	sub  *pubsub.Subscription
-	kind int    // of name; listWatch for a KV.WATCH
-	name string // channel or pattern
+	sub  *pubsub.Subscription // nil for what is none
+	kind int                  // of name, or one of those below
+	name string               // channel or pattern
 	span mvcc.Span
-	gone func(proto int) []byte // the frame that ends a watch; nil for a plain channel
+	gone func(proto int) []byte // the frame that ends a watch; nil where the connection ends instead
 }
 
-const listWatch = -1
+// What is listened to without a name.
+const (
+	listWatch    = -1 // KV.WATCH
+	listTracking = -2 // a prefix of CLIENT TRACKING … BCAST
+	listMonitor  = -3
+)
 
 // revokedReason is the reason in the message that ends a watch.
 const revokedReason = "permission denied"
@@ -37,10 +45,12 @@ func (s *session) stake(d *Dispatcher, c claim) {
 	s.mu.Lock()
 	s.mu.claims = append(s.mu.claims, c)
 	s.mu.Unlock()
-	if d.directory() != s.who.dir && s.who.name.Load() != nil {
-		if u := d.directory().accounts[s.userName()]; u != nil {
-			d.review(s, u)
-		}
+	was, dir := s.who.user.Load(), d.directory()
+	if dir == s.who.dir || was == nil {
+		return
+	}
+	if u := dir.now(was); u != nil {
+		d.review(s, u)
 	}
 }
 
@@ -50,16 +60,18 @@ func (s *session) unstake(subs []*pubsub.Subscription) {
 	for _, sub := range subs {
 		gone[sub] = true
 	}
+	s.forget(func(c *claim) bool { return gone[c.sub] })
+}
+
+// unstakeAll forgets what is of a kind that is none of names.
+func (s *session) unstakeAll(kind int) {
+	s.forget(func(c *claim) bool { return c.kind == kind })
+}
+
+func (s *session) forget(ended func(*claim) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := s.mu.claims[:0]
-	for _, c := range s.mu.claims {
-		if !gone[c.sub] {
-			kept = append(kept, c)
-		}
-	}
-	clear(s.mu.claims[len(kept):])
-	s.mu.claims = kept
+	s.mu.claims = slices.DeleteFunc(s.mu.claims, func(c claim) bool { return ended(&c) })
 }
 
 // claims returns a copy of what the connection listens to.
@@ -70,11 +82,11 @@ func (s *session) claims() []claim {
 }
 
 // guardUsers is the guard's goroutine.
-func (d *Dispatcher) guardUsers() {
+func (d *Dispatcher) guardUsers(news <-chan struct{}) {
 	defer close(d.guarded)
 	for {
 		select {
-		case <-d.engine.UsersNews():
+		case <-news:
 			d.revoke()
 		case <-d.stop:
 			return
@@ -86,17 +98,16 @@ func (d *Dispatcher) guardUsers() {
 func (d *Dispatcher) revoke() {
 	dir := d.directory()
 	for _, s := range d.sessions() {
-		if s.who.name.Load() == nil {
+		was := s.who.user.Load()
+		if was == nil {
 			continue
 		}
-		name := s.userName()
-		u := dir.accounts[name]
-		switch {
-		case (u == nil || !u.On) && !s.revising.Load():
-			d.users.log.cut(s, name)
-			s.conn.Kill()
+		switch u := dir.now(was); {
 		case u != nil:
 			d.review(s, u)
+		case !s.revising.Load():
+			d.users.log.cut(s, was.Name)
+			s.conn.Kill()
 		}
 	}
 }
@@ -126,14 +137,17 @@ func (d *Dispatcher) review(s *session, u *account) {
 	}
 }
 
-// query is what the subscription asked for when it began, but for the right to the command.
+// query is what was asked for when it began, but for the right to the command, unless that is all there is.
 func (c *claim) query(d *Dispatcher, _ *account) (q acl.Query) {
 	q.Command, q.Free = d.table.Lookup([]byte("subscribe")).id, true
-	if c.kind == listWatch {
+	switch c.kind {
+	case listWatch, listTracking:
 		use(&q, c.span, acl.Read)
-		return q
+	case listMonitor:
+		q.Command, q.Free = d.table.Lookup([]byte("monitor")).id, false
+	default:
+		hear(&q, c.kind, c.name)
 	}
-	hear(&q, c.kind, c.name)
 	return q
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/redkeep/redkeep/raftfsm"
 )
 
 // What a connection listens to ends when the right is taken away: a watch alone, with a reason; a channel
@@ -120,6 +122,38 @@ func TestExecAsksAgain(t *testing.T) {
 	admin.want(`"2"`, "GET", "ab")
 }
 
+// The guards of TXN.IF and what was watched tell what keys hold: who may not read them any more is refused
+// the whole block.
+func TestExecAsksAgainAboutGuards(t *testing.T) {
+	n := startNode(t)
+	admin, c := n.dial(t), n.dial(t)
+	const refused = "(EXECABORT Transaction discarded because of: NOPERM ACLs rules changed between the " +
+		"moment the transaction was accumulated and the EXEC call. This command is no longer allowed for " +
+		"the following reason: no permission to touch the specified keys)"
+	for _, first := range [][]string{{"TXN.IF", "value", "secret", "=", "x"}, {"TXN.IF", "version", "secret",
+		"PREFIX", "=", "0"}, {"TXN.IF", "lock", "secret", "=", "7"}, {"WATCH", "own", "secret"}} {
+		admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "resetkeys", "~own*", "~secret*", "+@all")
+		c.want("OK", "AUTH", "eve", "x")
+		if first[0] == "WATCH" {
+			c.want("OK", first...)
+		}
+		c.want("OK", "MULTI")
+		if first[0] != "WATCH" {
+			c.want("QUEUED", first...)
+		}
+		c.want("QUEUED", "SET", "own", "1")
+		admin.want("OK", "ACL", "SETUSER", "eve", "resetkeys", "~own*")
+		c.want(refused, "EXEC")
+		c.want("(ERR EXEC without MULTI)", "EXEC")
+		admin.want("nil", "GET", "own")
+	}
+	c.want("OK", "WATCH", "own")
+	c.want("OK", "MULTI")
+	c.want("QUEUED", "TXN.IF", "version", "own", "=", "0")
+	c.want("QUEUED", "SET", "own", "1")
+	c.want("[1 OK]", "EXEC")
+}
+
 // Nobody gets in without a password once one is set; and a connection is limited before.
 func TestLogin(t *testing.T) {
 	n := startNode(t)
@@ -174,4 +208,101 @@ func TestGuessing(t *testing.T) {
 		t.Errorf("a right guess is told: %s", r)
 	}
 	c.want("OK", "AUTH", "u", "right")
+}
+
+// Whoever is told of keys or commands without asking again, in broadcast tracking or by MONITOR, is cut when
+// the right to it is taken away, and not while it is there.
+func TestTellingEndsWithTheRight(t *testing.T) {
+	n := startNode(t)
+	admin := n.dial(t)
+	admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "~a*", "~b*", "&*", "+@all")
+	as := func(words ...string) *client {
+		c := n.dial(t)
+		c.want("OK", "AUTH", "eve", "x")
+		c.send(encode("HELLO", "3"))
+		c.reply()
+		c.want("OK", words...)
+		return c
+	}
+	told := as("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "a")
+	other := as("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "b")
+	stopped := as("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "a")
+	stopped.want("OK", "CLIENT", "TRACKING", "OFF")
+	monitor, reset := as("MONITOR"), as("MONITOR")
+	for _, words := range []string{"RESET", "AUTH eve x"} {
+		reset.send(words + "\r\n")
+		for got := ""; got != "RESET" && got != "OK" && got != "closed"; { // behind the lines it was still shown
+			got = reset.reply()
+		}
+	}
+
+	admin.want("OK", "ACL", "SETUSER", "eve", "resetkeys", "~b*", "~c*")
+	if got := told.reply(); got != "closed" {
+		t.Errorf("the news of keys that may not be read any more: %s", got)
+	}
+	admin.want("OK", "SET", "b1", "x")
+	other.expect(`>["invalidate" ["b1"]]`)
+	stopped.want("PONG", "PING")
+	admin.want("OK", "ACL", "SETUSER", "eve", "-monitor")
+	for got := ""; got != "closed"; { // behind the lines that it was still shown
+		if got = monitor.reply(); strings.Contains(got, "after") {
+			t.Fatalf("MONITOR without the right to it: %s", got)
+		}
+	}
+	admin.want("nil", "GET", "after")
+	for _, c := range []*client{other, stopped, reset} {
+		c.want("PONG", "PING")
+	}
+}
+
+// Each listener of a node has a guard of its own, and all of them learn of every change.
+func TestRevocationBesideASentinel(t *testing.T) {
+	n := startNode(t)
+	_, dial := dialSentinel(t, n)
+	admin := n.dial(t)
+	for i := range 20 {
+		admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "&*", "+@all")
+		c, s := n.dial(t), dial()
+		for _, l := range []*client{c, s} {
+			l.want("OK", "AUTH", "eve", "x")
+			l.do("SUBSCRIBE", "news")
+		}
+		admin.want("1", "ACL", "DELUSER", "eve")
+		for name, l := range map[string]*client{"data": c, "Sentinel's": s} {
+			if got := l.reply(); got != "closed" {
+				t.Fatalf("round %d: on the %s port a user who is gone still listens: %s", i, name, got)
+			}
+		}
+	}
+}
+
+// A user who was deleted and made again is another one, whoever had logged in before.
+func TestUserMadeAgainIsAnother(t *testing.T) {
+	n := startNode(t)
+	admin, c := n.dial(t), n.dial(t)
+	admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "&*", "+@all")
+	admin.want("OK", "ACL", "SETUSER", "default", "on") // its first rule does not make it another
+	admin.want("PONG", "PING")
+
+	s, dir := &session{}, n.d.directory()
+	s.become(dir, dir.accounts["eve"])
+	c.want("OK", "AUTH", "eve", "x")
+	c.do("SUBSCRIBE", "news")
+
+	table := n.engine.Users()
+	again := raftfsm.UserRecord{Name: "eve", Rules: "on nopass &* -@all +ping"}
+	sub := n.engine.NewSubmission()
+	sub.AddUsers(table.Version, []raftfsm.UserChange{{UserRecord: raftfsm.UserRecord{Name: "eve"}, Delete: true},
+		{UserRecord: again}})
+	n.engine.Submit(sub)
+	<-sub.Done()
+	if err := sub.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.reply(); got != "closed" {
+		t.Errorf("a listener of the deleted user goes on: %s", got)
+	}
+	if s.refresh(n.d); !s.closing || s.who.account != nil {
+		t.Errorf("a connection of the deleted user has become one of the new user")
+	}
 }

@@ -37,6 +37,9 @@ type run struct {
 	open int
 	sent int
 
+	answered int // the replies of so many items are sent
+	sweeps   int // of the writes
+
 	asks []raftfsm.LeaseAsk // of the renewals of the run
 
 	physical bool // a compaction of the run is to be waited for
@@ -142,11 +145,18 @@ func (r *run) undecided() bool {
 	return false
 }
 
-// read runs the reads. It may be called again, and then replaces the replies it made.
-func (r *run) read(c *call, v *view) {
-	for i := range r.items {
-		it := &r.items[i]
-		if it.decided && (!it.reads || it.refused) {
+// read runs the reads of a stretch: those that are not answered yet, until their replies are large together.
+// It returns where the stretch ends. It may be called again, and then replaces the replies it made.
+func (r *run) read(c *call, v *view) (end int) {
+	for i := range r.items[r.answered:] {
+		if it := &r.items[r.answered+i]; it.reads && !it.refused {
+			it.reply, it.decided = resp.Value{}, false
+		}
+	}
+	bytes := 0
+	for end = r.answered; end < len(r.items) && bytes < stretchBytes; end++ {
+		it := &r.items[end]
+		if it.decided {
 			continue
 		}
 		c.begin(it.args)
@@ -156,13 +166,15 @@ func (r *run) read(c *call, v *view) {
 			reply = refused(err)
 		}
 		it.reply, it.decided = reply, true
+		bytes += reply.Weight()
 	}
+	return end
 }
 
-// refuse answers all reads with one error.
+// refuse answers all reads that are not answered yet with one error.
 func (r *run) refuse(err error) {
-	for i := range r.items {
-		if it := &r.items[i]; it.reads {
+	for i := range r.items[r.answered:] {
+		if it := &r.items[r.answered+i]; it.reads {
 			it.reply, it.decided, it.refused = refused(err), true, true
 		}
 	}
@@ -207,6 +219,7 @@ func (r *run) clear() {
 	clear(r.items)
 	r.items, r.asks = r.items[:0], nil
 	r.kind, r.began, r.open, r.sent, r.physical = KindSession, time.Time{}, 0, 0, false
+	r.answered, r.sweeps = 0, 0
 }
 
 // keptItems and keptSubmissions bound what an idle connection keeps of a long pipeline.

@@ -186,3 +186,36 @@ func TestScriptReadsTooMuch(t *testing.T) {
 	}
 	c.want("nil", "GET", "mine")
 }
+
+// What a script learned of leases, locks and elections nothing could guard, and a hash of the state would be
+// one of what the script has read so far: a script is refused both.
+func TestWhatScriptsMayNotRead(t *testing.T) {
+	n := startNode(t)
+	c := n.dial(t)
+	c.want(`"0000000000000007"`, "LEASE.GRANT", "600000", "ID", "7")
+	c.do("LOCK.ACQUIRE", "m", "LEASE", "7")
+	c.do("ELECTION.CAMPAIGN", "e", "v", "LEASE", "7")
+	for _, call := range []string{"'LOCK.INFO', 'm'", "'ELECTION.LEADER', 'e'", "'LEASE.TTL', '7'",
+		"'LEASE.TTL', '7', 'KEYS'", "'LEASE.LIST'", "'KV.HASH'", "'KV.HASH', 'AT', '1'"} {
+		for _, eval := range []string{"EVAL", "EVAL_RO"} {
+			got := c.do(eval, "return redis.call("+call+")", "0")
+			if !strings.HasPrefix(got, "(ERR This Redis command is not allowed from script") {
+				t.Errorf("%s %s: %s", eval, call, got)
+			}
+		}
+	}
+}
+
+// Everything a script may call either plans operations or reads through the script's own view.
+func TestScriptsReadNothingUnguarded(t *testing.T) {
+	for _, row := range NewTable().All() {
+		if row.Kind != KindRead || row.Flags&FlagNoScript != 0 || row.planRead != nil {
+			continue
+		}
+		switch row.Name {
+		case "kv.get", "kv.range", "kv.history", "dbsize", "watch":
+		default:
+			t.Errorf("%s: does it read through its view alone? Then add it here, else flag it noscript", row.Name)
+		}
+	}
+}

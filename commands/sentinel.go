@@ -16,13 +16,16 @@ import (
 // the leader; its name is --cluster-name. What a Sentinel knows is in the roster (topology.go), so it answers
 // without a quorum, and what it announces follows from the same view (sentinelwatch.go). The listener has a
 // dispatcher of its own with a table of its own: the rows of the connection, CLIENT, COMMAND and SUBSCRIBE
-// are those of the data port, so gates, users and limits hold here as there; no row reaches the store.
+// are those of the data port, so gates, users and limits hold here as there; no row reaches the store. A rule
+// is about a command of the data port and holds for it here, too. SENTINEL is no such command: whoever has
+// logged in may ask it where the leader is. SENTINEL FAILOVER, which moves it, needs what MEMBER.MOVELEADER
+// does.
 //
 // Rejected: SENTINEL on the data port. Desktop tools take a server that answers it for a Sentinel and refuse
 // to show its keys.
 //
 // Drawback: a Sentinel of Redis decides who is master. This one only reports what raft has decided, so the
-// sub-commands by which Sentinels are managed are refused.
+// sub-commands by which Sentinels are managed are refused, but FAILOVER (failover.go).
 
 // SentinelConfig makes a dispatcher serve Sentinel's protocol instead of the store's.
 type SentinelConfig struct {
@@ -57,6 +60,9 @@ var sentinelRows = []Command{
 			{Name: "ckquorum", Arity: 3, Flags: sentinelFlags, Since: "2.8.4", Complexity: "O(N) in members",
 				Summary: "Tells whether enough members answer to elect a leader.", Args: masterName,
 				session: named(sentinelQuorum)},
+			{Name: "failover", Arity: 3, Kind: KindAdmin, Flags: memberFlags, Since: "2.8.4",
+				Complexity: "O(N) in members", Summary: "Makes another member the leader.", Args: masterName,
+				block: sentinelFailover, audited: true},
 			{Name: "myid", Arity: 2, Flags: sentinelFlags, Since: "6.2.0", Complexity: "O(1)",
 				Summary: "Returns the id of this Sentinel.", session: sentinelMyID},
 			{Name: "pending-scripts", Arity: 2, Flags: sentinelFlags, Since: "2.8.4", Complexity: "O(1)",
@@ -81,13 +87,22 @@ func newSentinelTable() *Table {
 			shared = append(shared, row)
 		}
 	}
-	t := buildTable([][]Command{shared, sentinelRows})
-	t.catalog = NewTable().catalog // the users' rules are about the data port's commands
+	t, data := buildTable([][]Command{shared, sentinelRows}), NewTable()
+	t.catalog = data.catalog // the users' rules are about the data port's commands
+	for _, row := range t.all {
+		if same := data.find([]byte(row.Name)); same != nil {
+			row.id = same.id
+		} else {
+			row.free = true
+		}
+	}
+	failover := t.find([]byte("sentinel|failover"))
+	failover.free, failover.id = false, data.find([]byte(ruleOfFailover)).id
 	return t
 }
 
 // managedSentinelSubs are the sub-commands by which Sentinels are managed.
-const managedSentinelSubs = " config debug failover flushconfig info-cache is-master-down-by-addr monitor " +
+const managedSentinelSubs = " config debug flushconfig info-cache is-master-down-by-addr monitor " +
 	"remove reset set simulate-failure "
 
 func absentSentinelSub(_ *Dispatcher, sub []byte) error {

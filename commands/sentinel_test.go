@@ -58,11 +58,13 @@ func TestSentinelListener(t *testing.T) {
 			t.Errorf("%s: %s", words, got)
 		}
 	}
-	for _, sub := range []string{"FAILOVER", "MONITOR", "REMOVE", "SET", "RESET", "FLUSHCONFIG", "CONFIG"} {
+	for _, sub := range []string{"MONITOR", "REMOVE", "SET", "RESET", "FLUSHCONFIG", "CONFIG"} {
 		if got := c.line("SENTINEL " + sub + " redkeep"); !strings.Contains(got, "with the MEMBER commands") {
 			t.Errorf("%s: %s", sub, got)
 		}
 	}
+	c.want("(NOGOODSLAVE No suitable replica to promote)", "SENTINEL", "FAILOVER", "redkeep")
+	c.want("(ERR No such master with that name)", "SENTINEL", "FAILOVER", "other")
 	if got := c.line("HELLO 3"); !strings.Contains(got, `"mode": "sentinel"`) || strings.Contains(got, "role") {
 		t.Errorf("HELLO: %s", got)
 	}
@@ -100,5 +102,33 @@ func TestSentinelMessages(t *testing.T) {
 	other.want("1", "PUBLISH", "+sdown", "here")
 	if got := data.reply(); got != `["message" "+sdown" "here"]` {
 		t.Errorf("the data port's subscriber heard %s", got)
+	}
+}
+
+// Rules hold on the Sentinel listener as on the data port: only what asks for the leader is free.
+func TestSentinelHoldsUsersToTheirRules(t *testing.T) {
+	n := startNode(t)
+	d, dial := dialSentinel(t, n)
+	admin, c := n.dial(t), dial()
+	admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "~app:*", "resetchannels", "&+switch-master",
+		"+@read", "+subscribe", "+client|setname", "+role")
+	c.want("OK", "AUTH", "eve", "x")
+	for _, words := range []string{"SENTINEL MASTERS", "SENTINEL REPLICAS redkeep", "HELLO 2", "ROLE",
+		"CLIENT SETNAME me"} {
+		if got := c.line(words); strings.HasPrefix(got, "(") {
+			t.Errorf("%s: %s", words, got)
+		}
+	}
+	for _, words := range []string{"CLIENT KILL TYPE normal", "CLIENT PAUSE 1", "CLIENT LIST", "INFO", "PING",
+		"COMMAND", "PSUBSCRIBE *", "SUBSCRIBE +sdown", "SENTINEL FAILOVER redkeep"} {
+		if got := c.line(words); !strings.HasPrefix(got, "(NOPERM ") {
+			t.Errorf("%s: %s", words, got)
+		}
+	}
+	c.want(`["subscribe" "+switch-master" 1]`, "SUBSCRIBE", "+switch-master")
+	for _, row := range d.Table().All() {
+		if own := n.d.table.find([]byte(row.Name)); own != nil && own.id != row.id {
+			t.Errorf("%s has the number %d, on the data port %d", row.Name, row.id, own.id)
+		}
 	}
 }

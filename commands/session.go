@@ -29,6 +29,7 @@ type session struct {
 	tx      transaction
 	who     identity
 	subscriptions
+	certificate string // the user that the connection's certificate names; "": none
 
 	holds   []*locks.Hold // what it acquired in RESP3: see holding.go
 	muted   muting        // CLIENT REPLY
@@ -101,8 +102,8 @@ func (d *Dispatcher) session(conn *resp.Conn) *session {
 	s.view.leases.table = d.engine.Leases()
 	conn.Session = s
 	if named := d.cfg.CertificateName; named != nil {
-		s.begin(d)
-		d.certificateUser(s, named(conn))
+		s.certificate = named(conn)
+		s.arrive(d)
 		s.who.changed = false
 		conn.Authenticated(s.who.account != nil)
 	}

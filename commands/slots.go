@@ -52,23 +52,29 @@ var slotRows = []Command{
 				Args:    args(argString("key")), session: clustered(clusterKeySlot)},
 			{Name: "countkeysinslot", Arity: 3, Flags: slotFlags, Since: "3.0.0", Complexity: "O(N) in all keys",
 				Summary: "Counts the keys of a slot on this node.",
-				Args:    args(argInteger("slot")), session: clustered(countKeysInSlot)},
+				Args:    args(argInteger("slot")), session: clustered(countKeysInSlot), ofState: true},
 			{Name: "getkeysinslot", Arity: 4, Flags: slotFlags, Since: "3.0.0", Complexity: "O(N) in all keys",
-				Summary: "Returns keys of a slot on this node, in byte order.",
-				Args:    args(argInteger("slot"), argInteger("count")), session: clustered(getKeysInSlot)},
+				Summary: "Returns those keys of a slot on this node that the user may read, in byte order.",
+				Args:    args(argInteger("slot"), argInteger("count")), session: clustered(getKeysInSlot),
+				ofState: true},
 			{Name: "links", Arity: 2, Flags: slotFlags, Since: "7.0.0", Complexity: "O(1)",
 				Summary: "Returns an empty list: members talk over the peer port.",
 				Tips:    []string{"nondeterministic_output"}, session: clustered(clusterLinks)},
 			{Name: "count-failure-reports", Arity: 3, Flags: slotFlags | FlagAdmin, Since: "3.0.0",
 				Complexity: "O(N)", Summary: "Returns 0 for a known node: nobody votes others down here.",
 				Args: args(argString("node-id")), session: clustered(clusterFailureReports)},
+			{Name: "failover", Arity: -2, Kind: KindAdmin, Flags: memberFlags, Since: "3.0.0",
+				Complexity: "O(N) where N is the number of members",
+				Summary:    "Makes this node the leader, as MEMBER.MOVELEADER does.",
+				Args:       args(argOneOf("options", argToken("FORCE"), argToken("TAKEOVER")).opt()),
+				block:      clusterFailover, audited: true},
 			{Name: "help", Arity: 2, Flags: slotFlags, Since: "5.0.0", Complexity: "O(1)",
 				Summary: "Returns helpful text about the different subcommands.", session: clustered(clusterHelp)},
 		}},
 }
 
 // managedSubs are the sub-commands by which Redis Cluster is managed. Here the MEMBER commands do that.
-const managedSubs = " addslots addslotsrange bumpepoch delslots delslotsrange failover flushslots forget " +
+const managedSubs = " addslots addslotsrange bumpepoch delslots delslotsrange flushslots forget " +
 	"meet replicate reset saveconfig set-config-epoch setslot "
 
 func absentClusterSub(d *Dispatcher, sub []byte) error {
@@ -284,6 +290,9 @@ func getKeysInSlot(c *call, _ *topology) (resp.Value, error) {
 	}
 	var keys []string
 	c.eachInSlot(slot, func(key string) bool {
+		if !c.shows(key) {
+			return true
+		}
 		keys = append(keys, key)
 		return int64(len(keys)) < count
 	})

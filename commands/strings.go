@@ -27,7 +27,7 @@ var stringRows = []Command{
 				argString("value").after("IFNE").from("8.4.0"), argString("digest").after("IFDEQ").from("8.4.0"),
 				argString("digest").after("IFDNE").from("8.4.0")).opt().from("2.6.12"),
 			argToken("GET").opt().from("6.2.0"), setExpiryArg, setLeaseArg, setFenceArg),
-		accessOf: setAccess, plan: set, also: reachOptions},
+		accessOf: setAccess, plan: set, also: reachSet},
 	{Name: "mget", Arity: -2, Kind: KindRead, Flags: FlagFast, Keys: allKeys("RO access"), Group: "string",
 		Since: "1.0.0", Complexity: "O(N) where N is the number of keys to retrieve.",
 		Summary: "Atomically returns the string values of one or more keys.",
@@ -259,10 +259,10 @@ func (o *setOptions) setUnless(c *call, put mvcc.Op) (render, error) {
 	c.require(o.cond.guard(put.Span.From))
 	c.otherwise(put)
 	if !o.get {
-		return setUnlessReply, nil
+		return o.behindFence(c, setUnlessReply), nil
 	}
 	c.do(mvcc.Op{Kind: mvcc.OpRange, Span: put.Span})
-	return setGetReply, nil
+	return o.behindFence(c, setGetReply), nil
 }
 
 func setUnlessReply(r *mvcc.Result) resp.Value {

@@ -132,6 +132,8 @@ type Command struct {
 	hidden bool                      // the arguments hold secrets: neither slow log nor MONITOR shows them
 	keysAt func(args [][]byte) []int // positions of the keys when Keys cannot say them
 
+	ofState bool // KindSession: it shows the replicated state all the same, so a fenced member refuses it
+
 	nests bool // it names keys inside commands inside it: see keysInside
 
 	// What the command touches beside Keys: ranges, channels, keys that its words do not name (reach.go).
@@ -144,6 +146,7 @@ type Command struct {
 	absentSub func(d *Dispatcher, sub []byte) error
 
 	id                  acl.CommandID
+	free                bool       // no rule can name it: whoever is logged in may send it
 	access, laterAccess acl.Access // what Keys says
 
 	subs  map[string]*Command

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/pubsub"
 	"github.com/redkeep/redkeep/resp"
 )
@@ -78,6 +79,7 @@ func (t *tracks) served() {
 func (s *session) stopTracking(d *Dispatcher) {
 	if s.tracks.client != nil {
 		d.hub.Tracker().Stop(s.tracks.client)
+		s.unstakeAll(listTracking)
 	}
 	s.tracks = tracks{}
 	s.shownRedirect.Store(0)
@@ -250,6 +252,10 @@ func (s *session) startTracking(d *Dispatcher, o trackingOptions) {
 	}
 	*t = tracks{client: client, options: o, prefixes: prefixes, target: target}
 	s.shownRedirect.Store(o.redirect + 1)
+	s.unstakeAll(listTracking)
+	for _, prefix := range prefixes {
+		s.stake(d, claim{kind: listTracking, span: mvcc.PrefixSpan(prefix)})
+	}
 }
 
 // invalidator returns the function that tells target about keys that s has read. It runs on any goroutine.

@@ -21,9 +21,12 @@ import (
 // Invariants.
 //  1. Whoever is woken looks into the book, and answers what it says; a wake-up proves nothing.
 //  2. A place is given up when the client vanishes, when its time is over, and when the outcome of entering
-//     is not known. Giving up is submitted behind entering by the same node, so it comes behind it in the
-//     log. One that came to hold just before its time was over is kept, and answered.
-//  3. If giving up fails, because there is no leader, the lease is renewed no more and ends.
+//     is not known: departure.go says whose, and by whom. Giving up is submitted behind entering by the same
+//     node, so it comes behind it in the log. One that came to hold just before its time was over is kept,
+//     and answered.
+//  3. Once the place was entered, "not executed" is said only when it is known to be given up again. If that
+//     is not confirmed, for there is no leader, the answer is UNCERTAIN, the lease is renewed no more, and
+//     giving up is tried again.
 //
 // Rejected: polling; a watch on the predecessor's key, which is the same wake-up by a longer way. Drawback: a
 // connection that waits serves nothing else.
@@ -33,6 +36,7 @@ type turn struct {
 	s       *session
 	join    joining
 	token   mvcc.Revision
+	fresh   bool // there was no such place when this call asked for it
 	waiter  *locks.Waiter
 	until   time.Time
 	every   time.Duration // between renewals of the lease
@@ -67,19 +71,24 @@ func (d *Dispatcher) waitForTurn(conn *resp.Conn, s *session) bool {
 	return there
 }
 
-// do submits one operation and waits for its result; there is false iff the client vanished. A patient one
-// is for who will have to wait for his turn anyway.
-func (t *turn) do(op mvcc.Op, patient bool) (r *mvcc.OpResult, err error, there bool) {
+// submit submits one operation. A patient one is for who will have to wait for his turn anyway.
+func (t *turn) submit(op mvcc.Op, patient bool) *raftfsm.Submission {
 	sub := t.d.engine.NewSubmission()
 	sub.Patient = patient
 	sub.AddTxn(&mvcc.Txn{Then: []mvcc.Op{op}})
 	t.d.engine.Submit(sub)
+	return sub
+}
+
+// await waits for the operation's result; there is false iff the client vanished.
+func (t *turn) await(sub *raftfsm.Submission) (r *mvcc.OpResult, err error, there bool) {
 	if !t.conn.Wait(sub.Done()) {
 		return nil, nil, false
 	}
 	if err := sub.Err(); err != nil {
 		return nil, err, true
 	}
+	t.s.written = t.d.engine.AppliedIndex()
 	if err := sub.Result(0).Err; err != nil {
 		return &mvcc.OpResult{Err: err}, nil, true
 	}
@@ -88,14 +97,16 @@ func (t *turn) do(op mvcc.Op, patient bool) (r *mvcc.OpResult, err error, there 
 
 // take enters the queue and waits until the place holds.
 func (t *turn) take() (v resp.Value, there bool) {
-	r, err, there := t.do(t.join.op(0), !t.d.engine.Book().Free(t.join.queue, t.join.shared))
+	t.fresh = !t.d.placed(&t.join)
+	sub := t.submit(t.join.op(0), !t.d.engine.Book().Free(t.join.queue, t.join.shared))
+	r, err, there := t.await(sub)
 	switch {
 	case !there:
-		t.giveUp()
+		t.depart(sub)
 		return v, false
 	case err != nil:
-		if errors.Is(err, raftfsm.ErrUncertain) {
-			t.giveUp()
+		if errors.Is(err, raftfsm.ErrUncertain) && t.join.mayBeEntered(t.fresh) {
+			t.depart(nil)
 		}
 		return refused(t.d.writeFate(err, 0)), true
 	case r.Err != nil:
@@ -105,9 +116,17 @@ func (t *turn) take() (v resp.Value, there bool) {
 	}
 	t.token = r.Record.CreateRevision()
 	t.prepare()
-	t.waiter = t.d.engine.Waiters().Join(r.Record.Key())
+	t.waiter = t.d.engine.Waiters().Join(r.Record.Key(), !r.Prev.Exists())
 	defer t.d.engine.Waiters().Leave(t.waiter)
 	return t.stand()
+}
+
+// placed reports whether the lease has a place in the queue already, as far as this node knows.
+func (d *Dispatcher) placed(j *joining) (there bool) {
+	d.engine.Store().View(func(s *mvcc.View) {
+		there = s.Get(mvcc.QueueKey(j.queue.Name, j.lease)).Exists()
+	})
+	return there
 }
 
 // holds is the reply of one who holds.
@@ -136,8 +155,7 @@ func (t *turn) stand() (v resp.Value, there bool) {
 		case !ok:
 			return refused(t.whyGone()), true
 		case t.d.leaving.Load():
-			t.giveUp()
-			return refused(errClosing), true
+			return t.close()
 		case !now.Before(t.until):
 			return t.timeUp()
 		}
@@ -146,7 +164,7 @@ func (t *turn) stand() (v resp.Value, there bool) {
 			t.d.engine.AskLeases([]raftfsm.LeaseAsk{{ID: t.join.lease, Renew: true}})
 		}
 		if !t.sleep(min(t.until.Sub(now), t.renewed.Add(t.every).Sub(now))) {
-			t.giveUp()
+			t.vanish()
 			return v, false
 		}
 	}
@@ -167,26 +185,45 @@ func (t *turn) whyGone() error {
 	return errPlaceLost
 }
 
-// timeUp leaves the queue, unless the place has just come to hold.
-func (t *turn) timeUp() (v resp.Value, there bool) {
-	r, err, there := t.do(t.join.leave(t.token, mvcc.FlagTry), false)
-	switch {
-	case !there:
-		t.giveUp()
-		return v, false
-	case err != nil:
-		return refused(t.d.writeFate(err, 0)), true
-	case r.N == 1:
-		return t.holds(r.Record), true
-	default:
-		return resp.Null(), true
+// owes reports whether this call has to give the place up. It does not wait for it any more.
+func (t *turn) owes() bool { return t.d.engine.Waiters().Part(t.waiter) || !t.join.given() }
+
+// vanish gives the place up for a client that is gone.
+func (t *turn) vanish() {
+	if t.owes() {
+		t.depart(nil)
 	}
 }
 
-// giveUp leaves the queue without waiting for it.
-func (t *turn) giveUp() {
-	sub := t.d.engine.NewSubmission()
-	op := t.join.leave(t.token, 0)
-	sub.AddTxn(&mvcc.Txn{Then: []mvcc.Op{op}})
-	t.d.engine.Submit(sub)
+// timeUp leaves the queue, unless the place has just come to hold.
+func (t *turn) timeUp() (v resp.Value, there bool) {
+	if !t.owes() {
+		return resp.Null(), true // others wait for the place, and will be told
+	}
+	return t.giveUp(resp.Null())
+}
+
+// close leaves the queue because the node is about to close.
+func (t *turn) close() (v resp.Value, there bool) {
+	if !t.owes() {
+		return refused(errPlaceDoubtful), true
+	}
+	return t.giveUp(refused(errClosing))
+}
+
+// giveUp leaves the queue and answers left, or that the place holds after all.
+func (t *turn) giveUp(left resp.Value) (v resp.Value, there bool) {
+	r, err, there := t.await(t.submit(t.join.leave(t.token, mvcc.FlagTry), false))
+	switch {
+	case !there:
+		t.depart(nil)
+		return v, false
+	case err != nil:
+		t.depart(nil)
+		return refused(errPlaceDoubtful), true
+	case r.N == 1:
+		return t.holds(r.Record), true
+	default:
+		return left, true
+	}
 }

@@ -170,7 +170,7 @@ func msetEX(c *call) (render, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case o.get || o.cond.word != nil:
+	case o.get || o.cond.word != nil || o.fenced || o.lease != 0: // options of SET alone
 		return nil, errSyntax
 	}
 	expiry, err := o.expiry(c)

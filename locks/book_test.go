@@ -329,7 +329,7 @@ func TestHandOverWakesOne(t *testing.T) {
 		op := opOn(mvcc.Queue{Name: "m"}, mvcc.ModifyQueueJoin)
 		op.Lease = id
 		r.do(op)
-		all[i] = waiters.Join(mvcc.QueueKey("m", id))
+		all[i] = waiters.Join(mvcc.QueueKey("m", id), true)
 	}
 	book.Take()
 	release := opOn(mvcc.Queue{Name: "m"}, mvcc.ModifyQueueRelease)

@@ -10,6 +10,10 @@ import (
 // again"; what became of the place, the one who wakes reads in the Book. So none is lost: whoever registers
 // first and looks then sees either the change or the wake-up.
 //
+// Several may wait for one place: a client that gives its lease again, on another connection, gets the place
+// that it has. One of them owes it, at first whoever entered it: he has to give it up when he ceases to wait.
+// While others wait he gives nothing up, and one of them owes it from then on.
+//
 // All methods are safe for concurrent use.
 type Waiters struct {
 	mu struct {
@@ -22,6 +26,7 @@ type Waiters struct {
 type Waiter struct {
 	Wake chan struct{}
 	key  string
+	owes bool // under the lock of Waiters
 }
 
 // NewWaiters returns a registry where nobody waits.
@@ -31,9 +36,9 @@ func NewWaiters() *Waiters {
 	return w
 }
 
-// Join registers for the place with a key; the waiter must Leave.
-func (w *Waiters) Join(key string) *Waiter {
-	one := &Waiter{Wake: make(chan struct{}, 1), key: key}
+// Join registers for the place with a key; the waiter must Leave. owes tells that he entered the place.
+func (w *Waiters) Join(key string, owes bool) *Waiter {
+	one := &Waiter{Wake: make(chan struct{}, 1), key: key, owes: owes}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mu.byKey[key] = append(w.mu.byKey[key], one)
@@ -44,6 +49,38 @@ func (w *Waiters) Join(key string) *Waiter {
 func (w *Waiters) Leave(one *Waiter) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.leaveLocked(one)
+}
+
+// Part is Leave for one who ceases to wait. It reports whether he has to give the place up.
+func (w *Waiters) Part(one *Waiter) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.leaveLocked(one)
+	owed := one.owes
+	one.owes = false
+	return owed && !w.inheritLocked(one.key)
+}
+
+// Inherit makes somebody who waits for a place owe it, and reports whether there is anybody.
+func (w *Waiters) Inherit(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.inheritLocked(key)
+}
+
+func (w *Waiters) inheritLocked(key string) bool {
+	heirs := w.mu.byKey[key]
+	if len(heirs) == 0 {
+		return false
+	}
+	if !slices.ContainsFunc(heirs, func(x *Waiter) bool { return x.owes }) {
+		heirs[0].owes = true
+	}
+	return true
+}
+
+func (w *Waiters) leaveLocked(one *Waiter) {
 	rest := slices.DeleteFunc(w.mu.byKey[one.key], func(x *Waiter) bool { return x == one })
 	if len(rest) == 0 {
 		delete(w.mu.byKey, one.key)

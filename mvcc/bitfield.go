@@ -115,13 +115,17 @@ func (b *Batch) bitfield(op *Op, r *OpResult, c *chain, old Record) {
 		r.Bits = ReadBits(value, op.Value)
 		return
 	}
-	buf := make([]byte, max(end, int64(len(value))))
+	f, size := b.successor(op.Span.From, old), max(end, int64(len(value)))
+	if !b.permits(op, r, old, &f, int(size)) {
+		return
+	}
+	buf := make([]byte, size)
 	copy(buf, value)
 	r.Bits = runBits(buf, op.Value)
 	if string(buf) == value {
+		b.copying += op.copied(int(size)) // the work was done
 		return
 	}
-	f := b.successor(op.Span.From, old)
 	f.value = string(buf)
 	b.store(op, r, c, old, &f)
 }
@@ -233,10 +237,13 @@ func (b *Batch) setBit(op *Op, r *OpResult, c *chain, old Record) {
 	if int64(len(op.Value)) == r.N && op.Delta>>3 < int64(len(value)) {
 		return
 	}
-	buf := make([]byte, max(int64(len(value)), op.Delta>>3+1))
+	f, size := b.successor(op.Span.From, old), max(int64(len(value)), op.Delta>>3+1)
+	if !b.permits(op, r, old, &f, int(size)) {
+		return
+	}
+	buf := make([]byte, size)
 	copy(buf, value)
 	putBit(buf, op.Delta, uint64(len(op.Value)))
-	f := b.successor(op.Span.From, old)
 	f.value = string(buf)
 	b.store(op, r, c, old, &f)
 }

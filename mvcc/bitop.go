@@ -46,13 +46,21 @@ func validKeys(s string) bool {
 // bitOp writes the combination as a put does: deadline and lease of the key go.
 func (b *Batch) bitOp(op *Op, r *OpResult, c *chain, old Record) {
 	var values []string
-	longest := 0
+	longest, all := 0, 0
 	for s := op.Value; s != ""; {
 		key, size := nextKey(s)
 		s = s[size:]
 		_, source := b.find(key)
 		values = append(values, valueOf(source))
-		longest = max(longest, len(valueOf(source)))
+		longest, all = max(longest, len(valueOf(source))), all+len(valueOf(source))
+	}
+	switch {
+	case all > bitOpBound:
+		r.Err = ErrSourcesLong
+		return
+	case !b.mayCopy(int64(all)):
+		r.Err = ErrCopied
+		return
 	}
 	r.N = int64(longest)
 	if longest == 0 {
@@ -62,8 +70,13 @@ func (b *Batch) bitOp(op *Op, r *OpResult, c *chain, old Record) {
 		return
 	}
 	f := b.successor(op.Span.From, old)
-	f.value, f.deadline, f.lease = string(Combine(op.Delta).combine(values, longest)), 0, 0
+	f.deadline, f.lease = 0, 0
+	if !b.permits(op, r, old, &f, longest) {
+		return
+	}
+	f.value = string(Combine(op.Delta).combine(values, longest))
 	b.store(op, r, c, old, &f)
+	b.copying += int64(all)
 }
 
 // combine pads each value with zero bytes to size.

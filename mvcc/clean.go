@@ -30,15 +30,36 @@ type cleaning struct {
 	// ahead is told the keys of records that are about to be moved; nil for nobody.
 	ahead func(keys []string)
 	keys  []string // scratch
+	sum   int      // of what was looked at early, so that it is not left out
 }
 
 // cleanVisits is how many pages one call of clean looks at.
 const cleanVisits = 256
 
-// remove makes a record dead, and its page go if nothing in it lives any more. The record must not be used
-// afterwards.
-func (h *history) remove(tx *buntdb.Tx, r Record) error {
-	at := h.find(positionOf(r))
+// remove makes records dead, warmKeys of them at most, and pages go in which nothing lives any more. The
+// records must not be used afterwards. All pages are looked up before the first is touched: see warm.go.
+func (h *history) remove(tx *buntdb.Tx, records []Record) error {
+	var found [warmKeys]int
+	for i, r := range records {
+		found[i] = h.find(positionOf(r))
+	}
+	for i := range records {
+		h.sum += len(h.pages[found[i]].at)
+	}
+	for i := range records {
+		if at := h.pages[found[i]].at; len(at) > 0 {
+			h.sum += int(at[len(at)/2])
+		}
+	}
+	for i, r := range records {
+		if err := h.kill(tx, found[i], r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *history) kill(tx *buntdb.Tx, at int, r Record) error {
 	p := h.pages[at]
 	p.dead |= 1 << p.place(r)
 	p.waste += len(r.enc)

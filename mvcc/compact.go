@@ -159,19 +159,22 @@ func (st *state) sweep(tx *buntdb.Tx, w *warming, limit Revision, max int) error
 	if err := st.history.settle(tx); err != nil {
 		return err
 	}
-	for ahead := 0; max > 0; max, ahead = max-1, ahead-1 {
-		if ahead == 0 {
-			ahead = w.garbage(st.garbage.next())
+	for max > 0 && st.garbage.ready(limit) {
+		records := w.record[:0]
+		for range min(max, w.garbage(st.garbage.next())) {
+			e, ok := st.garbage.pop(limit)
+			if !ok {
+				break
+			}
+			records = append(records, st.dropOldest(e.chain))
 		}
-		e, ok := st.garbage.pop(limit)
-		if !ok {
-			break
-		}
-		if err := st.history.remove(tx, st.dropOldest(e.chain)); err != nil {
+		if err := st.history.remove(tx, records); err != nil {
 			return err
 		}
-		st.count.records--
+		st.count.records -= int64(len(records))
+		max -= len(records)
 	}
+	clear(w.record[:]) // they hold memory
 	if err := st.history.clean(tx, st.moved); err != nil {
 		return err
 	}

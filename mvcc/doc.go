@@ -7,7 +7,8 @@
 //
 // Where things are: record.go has the encoding, index.go the past of each key, keytable.go the way to it
 // (warm.go for many at once), history.go all records by
-// revision, txn.go the evaluation of transactions (modify.go, compare.go and range.go its parts),
+// revision, txn.go the evaluation of transactions (modify.go, compare.go and range.go its parts; quota.go and
+// copied.go what it refuses),
 // compact.go the removal of the past, snapshot.go saving and restoring. leases.go has the keys of each lease
 // and queues.go the places of clients in the queues of locks and elections; what is granted and who holds
 // is decided above, through the two interfaces there.

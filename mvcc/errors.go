@@ -14,6 +14,7 @@ var (
 	ErrNoSuchKey    = errors.New("mvcc: there is no key to move")
 	ErrNotFloat     = errors.New("mvcc: value is not a floating point number")
 	ErrNotFinite    = errors.New("mvcc: increment would produce a number that is not finite")
+	ErrSourcesLong  = errors.New("mvcc: the values to be combined are too long together")
 
 	ErrNoLease     = errors.New("mvcc: no such lease")
 	ErrLeaseExists = errors.New("mvcc: lease exists")
@@ -26,6 +27,9 @@ var (
 // ErrQuota: the state may not grow. In Result.Err it is the fate of a whole transaction, in OpResult.Err that
 // of one operation.
 var ErrQuota = errors.New("mvcc: state is above its quota")
+
+// ErrCopied: the entry of the log has copied as much of long values as it may. It stands where ErrQuota does.
+var ErrCopied = errors.New("mvcc: one log entry copies too much of long values")
 
 // ErrBadModify means an operation that no node writes to the log.
 var ErrBadModify = errors.New("mvcc: malformed modification")

@@ -3,7 +3,6 @@ package mvcc
 import (
 	"fmt"
 	"math"
-	"sort"
 	"unsafe"
 
 	"github.com/tidwall/buntdb"
@@ -109,11 +108,18 @@ func (p *page) each(from position, fn func(Record) bool) (more bool) {
 func (p *page) place(r Record) int {
 	base := uintptr(unsafe.Pointer(unsafe.SliceData(p.data)))
 	offset := uintptr(unsafe.Pointer(unsafe.StringData(r.enc))) - base
-	i := sort.Search(len(p.at), func(i int) bool { return uintptr(p.at[i]) >= offset })
-	if i == len(p.at) || uintptr(p.at[i]) != offset || p.dead&(1<<i) != 0 {
+	low, high := 0, len(p.at)
+	for low < high {
+		if mid := (low + high) / 2; uintptr(p.at[mid]) < offset {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	if low == len(p.at) || uintptr(p.at[low]) != offset || p.dead&(1<<low) != 0 {
 		panic(fmt.Sprintf("mvcc: record (%d, %d) is not in its page", r.ModRevision(), r.Sub()))
 	}
-	return i
+	return low
 }
 
 func newHistory() history {
@@ -180,7 +186,15 @@ func (h *history) update(fn func(tx *buntdb.Tx) error) {
 // find returns the index of the page that has, or would have, a position: -1 if it is before all. What a page
 // that has gone still had when it went is in the next one on its left.
 func (h *history) find(p position) int {
-	at := sort.Search(len(h.firsts), func(i int) bool { return p.before(h.firsts[i]) }) - 1
+	low, high := 0, len(h.firsts)
+	for low < high {
+		if mid := (low + high) / 2; p.before(h.firsts[mid]) {
+			high = mid
+		} else {
+			low = mid + 1
+		}
+	}
+	at := low - 1
 	for at >= 0 && h.pages[at].at == nil {
 		at--
 	}

@@ -57,6 +57,9 @@ func (b *Batch) setRange(op *Op, r *OpResult, c *chain, old Record) {
 		return
 	}
 	f := b.successor(op.Span.From, old)
+	if !b.permits(op, r, old, &f, max(len(value), int(op.Delta)+len(op.Value))) {
+		return
+	}
 	f.value = overwrite(value, int(op.Delta), op.Value)
 	r.N = int64(len(f.value))
 	b.store(op, r, c, old, &f)
@@ -77,17 +80,23 @@ func overwrite(value string, at int, by string) string {
 	return out.String()
 }
 
-// move deletes first, so that a watcher of both keys sees the value leave before it arrives.
+// move deletes first, so that a watcher of both keys sees the value leave before it arrives; and before that
+// it looks whether the value may arrive.
 func (b *Batch) move(op *Op, r *OpResult, c *chain, old Record) {
 	if !old.Exists() {
 		r.Err = ErrNoSuchKey
 		return
 	}
 	r.N = 1
-	if op.Value != op.Span.From {
-		b.end(c, KindDelete)
-		b.copyTo(op, r, old)
+	if op.Value == op.Span.From {
+		return
 	}
+	target, replaced, f := b.copyOf(old, op.Value)
+	if !b.permits(op, r, replaced, &f, len(f.value)) {
+		return
+	}
+	b.end(c, KindDelete)
+	b.store(op, r, target, replaced, &f)
 }
 
 // copyTo puts everything of old to the key op.Value.
@@ -96,8 +105,14 @@ func (b *Batch) copyTo(op *Op, r *OpResult, old Record) {
 		return
 	}
 	r.N = 1
-	c, replaced := b.find(op.Value)
-	f := b.successor(op.Value, replaced)
-	f.value, f.lease, f.deadline = old.Value(), old.Lease(), old.Deadline()
+	c, replaced, f := b.copyOf(old, op.Value)
 	b.store(op, r, c, replaced, &f)
+}
+
+// copyOf returns the record that has everything of old at another key, and what is there.
+func (b *Batch) copyOf(old Record, key string) (c *chain, replaced Record, f fields) {
+	c, replaced = b.find(key)
+	f = b.successor(key, replaced)
+	f.value, f.lease, f.deadline = old.Value(), old.Lease(), old.Deadline()
+	return c, replaced, f
 }

@@ -109,7 +109,8 @@ const (
 	// ModifyQueueJoin enters the queue under Op.Lease, with Op.Value. A Delta above 0 grants that lease first,
 	// for so many milliseconds, and marks it as owned. FlagTry enters only if it would hold at once,
 	// FlagShared for holding with others. A lease that is in the queue already keeps its place (in an
-	// election its value becomes Op.Value). N is 1 if it holds; Record is its place, zero if not entered.
+	// election its value becomes Op.Value), and Prev is that place. N is 1 if it holds; Record is its place,
+	// zero if not entered.
 	// Fails with ErrNoLease, ErrLeaseExists, ErrPlaceTaken or ErrQueuedTwice.
 	ModifyQueueJoin ModifyKind = 40 + iota
 	// ModifyQueueRelease gives back what the token Delta holds, and ends its lease if it is owned. Fails with
@@ -167,10 +168,12 @@ func (b *Batch) queueJoin(op *Op, r *OpResult) {
 	}
 	f := b.successor(QueueKey(q.Name, op.Lease), Record{})
 	f.mark, f.lease, f.value = op.mark(), op.Lease, op.Value
+	if b.store(op, r, c, old, &f); r.Err != nil {
+		return
+	}
 	if op.Delta > 0 {
 		b.leases.Grant(op.Lease, op.Delta)
 	}
-	b.store(op, r, c, old, &f)
 	r.N = b.holding(q, r.Record)
 }
 
@@ -210,11 +213,13 @@ func (b *Batch) queueAgain(op *Op, r *OpResult, c *chain, old Record) {
 		r.Err = ErrPlaceTaken
 		return
 	}
-	r.Record = old
+	r.Record, r.Prev = old, old
 	if q.Election && old.Value() != op.Value {
 		f := b.successor(old.Key(), old)
 		f.mark, f.value = old.Mark(), op.Value
-		b.store(op, r, c, old, &f)
+		if b.store(op, r, c, old, &f); r.Err != nil {
+			return
+		}
 	}
 	r.N = b.holding(q, r.Record)
 }

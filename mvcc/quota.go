@@ -12,14 +12,20 @@ package mvcc
 //     of, or an offset in, a very long value.
 //
 // So the state is never further above the quota than by quotaSlack and one value.
-const quotaSlack = 64 << 20
+var quotaSlack int64 = 64 << 20 // tests make it smaller
 
 // SetQuota bounds the state, in bytes, for the transactions of the batch that follow; 0 is no bound.
 func (b *Batch) SetQuota(bytes int64) { b.quota = bytes }
 
-// refuses reports whether the quota refuses the whole transaction.
-func (b *Batch) refuses(t *Txn) bool {
-	return b.quota > 0 && b.st.count.stateBytes > b.quota && (anyGrows(t.Then) || anyGrows(t.Else))
+// refuses returns why the whole transaction is refused; nil if it is not.
+func (b *Batch) refuses(t *Txn) error {
+	switch {
+	case b.quota > 0 && b.st.count.stateBytes > b.quota && (anyGrows(t.Then) || anyGrows(t.Else)):
+		return ErrQuota
+	case b.copied > copyBound && t.MayCopy():
+		return ErrCopied
+	}
+	return nil
 }
 
 // bursts reports whether a record of that size in the place of old would go too far beyond the quota.

@@ -88,6 +88,7 @@ type twinRange struct {
 }
 
 type twinResult struct {
+	Err       error // nothing else is valid then, but the revision
 	Succeeded bool
 	Revision  Revision
 	Ops       []twinOp
@@ -100,6 +101,9 @@ func twinRangeOf(r RangeResult) twinRange {
 func twinResultOf(r *Result) *twinResult {
 	if r == nil {
 		return nil
+	}
+	if r.Err != nil {
+		return &twinResult{Err: r.Err, Revision: r.Revision}
 	}
 	out := &twinResult{Succeeded: r.Succeeded, Revision: r.Revision}
 	for _, o := range r.Ops {
@@ -124,6 +128,9 @@ type twin struct {
 
 	events []([2]twinRecord) // of the current batch
 	sub    uint32
+
+	quota         int64 // of the current batch; 0: none
+	before, since int64 // bytes copied in it, before this transaction and by it
 }
 
 func newTwin() *twin {
@@ -185,6 +192,10 @@ func spanKeys(m map[string]twinRecord, sp Span) []string {
 }
 
 func (t *twin) txn(x *Txn) *twinResult {
+	t.before, t.since = t.before+t.since, 0
+	if err := t.refusal(x); err != nil {
+		return &twinResult{Err: err, Revision: t.revision}
+	}
 	ok := t.holds(x.Compares)
 	outcomes := map[*Op]bool{}
 	t.firstGuards(x, ok, outcomes)
@@ -302,6 +313,11 @@ func (t *twin) put(op *Op, r *twinOp) {
 }
 
 func (t *twin) put2(op *Op, r *twinOp, old, n twinRecord) {
+	if err := t.objection(op, old, n); err != nil {
+		*r = twinOp{Err: err}
+		return
+	}
+	t.since += twinCopied(op, n)
 	r.Record = t.write(n)
 	if op.Flags&FlagPrev != 0 {
 		r.Prev = old

@@ -177,9 +177,18 @@ func (t *twin) bitfield(op *Op, r *twinOp, old, n twinRecord) {
 		}
 		r.Bits = append(r.Bits, BitResult{Number: now.Int64()})
 	}
-	if n.Value = textBits(bits); n.Value != old.Value {
-		t.put2(op, r, old, n)
+	n.Value = textBits(bits)
+	if err := t.objection(op, old, n); err != nil && end > 0 {
+		*r = twinOp{Err: err}
+		return
 	}
+	if n.Value == old.Value {
+		if end > 0 {
+			t.since += twinCopied(op, n)
+		}
+		return
+	}
+	t.put2(op, r, old, n)
 }
 
 func twinInt(bits string, signed bool) *big.Int {
@@ -243,6 +252,18 @@ func (t *twin) bitOp(op *Op, r *twinOp, old twinRecord) {
 		bits = append(bits, t.get(key).Value)
 		longest = max(longest, len(bits[len(bits)-1]))
 	}
+	all := int64(0)
+	for _, v := range bits {
+		all += int64(len(v))
+	}
+	if all > int64(bitOpBound) {
+		r.Err = ErrSourcesLong
+		return
+	}
+	if all > 0 && t.since > 0 && t.since+all > copySlack {
+		r.Err = ErrCopied
+		return
+	}
 	r.N = int64(longest)
 	if longest == 0 {
 		if old.exists() {
@@ -264,7 +285,9 @@ func (t *twin) bitOp(op *Op, r *twinOp, old twinRecord) {
 	}
 	n := t.next(op.Span.From)
 	n.Value, n.Lease, n.Deadline = textBits(out.String()), 0, 0
-	t.put2(op, r, old, n)
+	if t.put2(op, r, old, n); r.Err == nil {
+		t.since += all
+	}
 }
 
 func (t *twin) moveOrCopy(op *Op, r *twinOp, old twinRecord) {
@@ -280,11 +303,15 @@ func (t *twin) moveOrCopy(op *Op, r *twinOp, old twinRecord) {
 	if move && op.Value == old.Key {
 		return
 	}
-	if move {
-		t.write(twinRecord{Key: old.Key, Kind: KindDelete})
-	}
 	replaced := t.get(op.Value)
 	n := t.next(op.Value)
 	n.Value, n.Lease, n.Deadline = old.Value, old.Lease, old.Deadline
+	if err := t.objection(op, replaced, n); err != nil {
+		*r = twinOp{Err: err}
+		return
+	}
+	if move {
+		t.write(twinRecord{Key: old.Key, Kind: KindDelete})
+	}
 	t.put2(op, r, replaced, n)
 }

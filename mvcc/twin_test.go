@@ -20,7 +20,9 @@ var twinKeys = []string{"", "a", "a\x00", "ab", "abc", "b", "\xff", "\xff\xff"}
 // seen after each of them.
 func TestTwin(t *testing.T) {
 	defer func(n, m int) { pageRecords, smallestDirectory = n, m }(pageRecords, smallestDirectory)
+	defer keepBounds()()
 	rapid.Check(t, func(rt *rapid.T) {
+		drawBounds(rt)
 		pageRecords = rapid.SampledFrom([]int{1, 2, 5, 64}).Draw(rt, "records of a page")
 		smallestDirectory = rapid.SampledFrom([]int{1, 64}).Draw(rt, "smallest directory")
 		m := &machine{s: New(), twin: newTwin()}
@@ -55,8 +57,10 @@ func (m *machine) batch(t *rapid.T) {
 	txns := rapid.SliceOfN(genTxn(2), 1, 4).Draw(t, "txns")
 	quiet := rapid.SliceOfN(rapid.IntRange(0, 4), len(txns), len(txns)).Draw(t, "quiet")
 	m.twin.events = nil
+	m.twin.begin(rapid.IntRange(-200, 400).Draw(t, "room"))
 	var got, want []*twinResult
 	events := m.s.Update(m.twin.now, func(b *Batch) {
+		b.SetQuota(m.twin.quota)
 		for i := range txns {
 			w := m.twin.txn(&txns[i])
 			if quiet[i] == 0 {

@@ -32,6 +32,8 @@ type Batch struct {
 
 	warming warming
 	quota   int64 // see quota.go
+	copied  int64 // by the transactions before this one; see copied.go
+	copying int64 // by this one
 
 	quiet  bool     // results are not wanted
 	unread OpResult // where they go then
@@ -46,7 +48,7 @@ type guard struct {
 func (b *Batch) begin(st *state, now UnixMilli) {
 	clear(b.events) // the last batch's records
 	b.st, b.now, b.events, b.sub, b.cause = st, now, b.events[:0], 0, Cause{}
-	b.quota = 0
+	b.quota, b.copied, b.copying = 0, 0, 0
 }
 
 // Events returns how many events the batch has so far.
@@ -84,16 +86,16 @@ func (b *Batch) finish() {
 }
 
 // Txn runs a transaction; if it writes anything, that is one new revision. The result goes to res, whose
-// slices are reused; res may be nil if nobody wants it. A transaction that the quota refuses does
-// nothing, and its result says so in Err.
+// slices are reused; res may be nil if nobody wants it. A transaction that the quota refuses, or the bound
+// of what an entry may copy, does nothing, and its result says so in Err.
 //
 // It panics on an operation that is not of the closed set: the log's decoder refuses those.
 func (b *Batch) Txn(t *Txn, res *Result) {
 	b.quiet = res == nil
-	if b.refuses(t) {
+	if err := b.refuses(t); err != nil {
 		if res != nil {
 			res.reset(false, 0)
-			res.Err, res.Revision, res.Now = ErrQuota, b.Revision(), b.now
+			res.Err, res.Revision, res.Now = err, b.Revision(), b.now
 		}
 		return
 	}
@@ -102,6 +104,7 @@ func (b *Batch) Txn(t *Txn, res *Result) {
 	b.guardFirst(t.branch(ok))
 	b.run(t, ok, res)
 	b.finish()
+	b.copied, b.copying = b.copied+b.copying, 0
 	if res != nil {
 		res.Revision, res.Now = b.Revision(), b.now
 	}
@@ -271,17 +274,31 @@ func (b *Batch) successor(key string, old Record) fields {
 	return f
 }
 
-// store writes a put's or a modification's record and fills in its result.
-// The place of a client in the queue of a lock or an election is not a value that others may write.
-func (b *Batch) store(op *Op, r *OpResult, c *chain, old Record, f *fields) {
-	if f.mark == 0 && old.Exists() && old.Mark() != 0 {
-		r.Err = ErrQueueKey
-		return
-	}
-	if b.bursts(op, old, f.size()) {
+// permits reports whether a record with a value of so many bytes may be written in the place of old; if not,
+// r says why. Operations ask before they build a long value or write anything else: one that fails has
+// changed nothing. The place of a client in the queue of a lock or an election is not a value that others
+// may write.
+func (b *Batch) permits(op *Op, r *OpResult, old Record, f *fields, value int) bool {
+	size := f.size() - len(f.value) - len(f.tail) + value
+	switch {
+	case f.mark == 0 && old.Exists() && old.Mark() != 0:
+		*r = OpResult{Err: ErrQueueKey}
+	case b.bursts(op, old, size):
 		*r = OpResult{Err: ErrQuota}
+	case !b.mayCopy(op.copied(size)):
+		*r = OpResult{Err: ErrCopied}
+	default:
+		return true
+	}
+	return false
+}
+
+// store writes a put's or a modification's record and fills in its result, or the reason why it may not.
+func (b *Batch) store(op *Op, r *OpResult, c *chain, old Record, f *fields) {
+	if !b.permits(op, r, old, f, len(f.value)+len(f.tail)) {
 		return
 	}
+	b.copying += op.copied(f.size())
 	if c == nil {
 		c = b.st.index.add(f.key)
 	}

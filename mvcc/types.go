@@ -215,7 +215,7 @@ type OpResult struct {
 
 // Result is what a transaction answers. Ops has one element per operation of the branch taken.
 type Result struct {
-	Err       error // ErrQuota: the transaction was refused as a whole, and nothing else is valid
+	Err       error // ErrQuota, ErrCopied: it was refused as a whole, and nothing else is valid
 	Succeeded bool
 	Revision  Revision  // of the store after the transaction
 	Now       UnixMilli // the stamped time that decided what has expired

@@ -12,12 +12,13 @@ const warmKeys = 64
 
 // warming is the scratch of Warm.
 type warming struct {
-	hash  [warmKeys]uint64
-	first [warmKeys]*slot
-	chain [warmKeys]*chain
-	head  [warmKeys]string
-	past  [warmKeys]*[]Record
-	sum   uint64 // of what was looked at, so that it is not left out
+	hash   [warmKeys]uint64
+	first  [warmKeys]*slot
+	chain  [warmKeys]*chain
+	head   [warmKeys]string
+	past   [warmKeys]*[]Record
+	record [warmKeys]Record // of sweep
+	sum    uint64           // of what was looked at, so that it is not left out
 }
 
 // Warm looks at what requests for keys are going to look at. Keys may be any.

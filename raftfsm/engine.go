@@ -76,6 +76,8 @@ const (
 	maxInflight   = 2 // one on the way back, one on the way out
 	queueBytes    = 64 << 20
 	entrySlack    = 1 << 20 // a request is a little longer in the log than on the wire
+	crowdedFactor = 4
+	crowdedBytes  = 256 << 20
 )
 
 // Engine is the replicated store of one member. All methods are safe for concurrent use, except where
@@ -123,7 +125,7 @@ func New(cfg Config) *Engine {
 	e.machine.leases.Observe(e.leases.clock)
 	e.proposer = &proposer{
 		origin: rand.Uint64(), quota: cfg.QuotaBytes, kick: make(chan struct{}, 1), stop: make(chan struct{}),
-		stats: cfg.Stats, ready: &e.machine.ready, now: e.Now,
+		stats: cfg.Stats, ready: &e.machine.ready, now: e.Now, crowded: e.crowded,
 		limits: limits{
 			timeout: cfg.RequestTimeout, entryBytes: entryBytes, entryRequests: entryRequests,
 			maxRequest: int(cfg.MaxRequestBytes) + entrySlack, inflight: maxInflight, queueBytes: queueBytes,
@@ -274,6 +276,12 @@ func (e *Engine) ownSpace() error {
 		return ErrDiskFull
 	}
 	return nil
+}
+
+// crowded reports whether the history is so far above its bound that what may copy long values has to wait:
+// compaction comes once a second, and entries that copy a quarter of a gigabyte each may be faster.
+func (e *Engine) crowded() bool {
+	return e.machine.store.HistoryBytes() > crowdedFactor*e.cfg.HistoryBytes+crowdedBytes
 }
 
 func (e *Engine) claim(h Header) *batch {

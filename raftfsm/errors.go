@@ -7,7 +7,8 @@ import "errors"
 var (
 	// ErrNoLeader: no leader was known, or none took the batch, within the request timeout. Definitely not done.
 	ErrNoLeader = errors.New("no leader is known")
-	// ErrBusy: too many bytes wait to be written, or they waited for longer than the request timeout.
+	// ErrBusy: too many bytes wait to be written, or they waited for longer than the request timeout; or the
+	// requests may copy long values, and the history is far above its bound.
 	// Definitely not done.
 	ErrBusy = errors.New("too many writes are waiting")
 	// ErrTooLarge: the requests exceed the limit of one log entry. Definitely not done.

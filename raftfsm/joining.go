@@ -299,6 +299,13 @@ func (e *Engine) nameOf(id cluster.MemberID) string {
 	return rec.Name
 }
 
+// HasRun reports whether a member has introduced itself in the log, or was removed, for cluster.Config; sure
+// is false while this member does not know all that is committed.
+func (e *Engine) HasRun(id cluster.MemberID) (ran, sure bool) {
+	rec, ok := e.recordOf(id)
+	return ok && (rec.gone() || rec.ClientAddr != ""), e.running.Load() && e.readyHere()
+}
+
 // gone: the member was removed, see C2.
 func (m memberRecord) gone() bool { return m.Name == "" }
 

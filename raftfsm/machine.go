@@ -59,7 +59,7 @@ type machine struct {
 	alarms atomic.Pointer[[]Alarm] // by kind and member; replaced, never changed
 	trail  trail
 
-	usersNews chan struct{} // one slot
+	usersNews userNews
 }
 
 // hooks are how the machine reaches the parts that wait for it. They run on its goroutine and must not block.
@@ -82,7 +82,6 @@ func newMachine(stats *Stats) *machine {
 	m.members.Store(&[]memberRecord{})
 	m.alarms.Store(&[]Alarm{})
 	m.users.Store(&UserTable{})
-	m.usersNews = make(chan struct{}, 1)
 	m.quiet.Store(math.MaxUint64)
 	return m
 }
@@ -280,7 +279,7 @@ func (m *machine) replace(fresh *state, deadlines *lease.Deadlines) {
 	m.members.Store(&fresh.members)
 	m.alarms.Store(&fresh.alarms)
 	m.trail.forget()
-	m.replaceUsers(fresh.users)
+	m.replaceUsers(fresh.users.dated(m.users.Load()))
 	m.term = fresh.header.Term
 	m.applied.Store(uint64(fresh.header.Applied))
 	m.clock.Store(max(m.clock.Load(), int64(fresh.header.Clock)))

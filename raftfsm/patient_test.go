@@ -7,12 +7,17 @@ import (
 	"github.com/redkeep/redkeep/mvcc"
 )
 
+// quietMember leads a cluster of one, and has nothing of its own to write any more.
+func quietMember(t *testing.T, cfg Config) *member {
+	m := newGroup(t, 1, cfg).leader()
+	await(t, "the node's own entries", func() bool { return len(*m.machine.members.Load()) == 1 })
+	return m
+}
+
 // A patient submission shares the round that another begins, in front of it if it came first; alone it begins
 // its own when its patience is over.
 func TestPatientSubmissionsShareARound(t *testing.T) {
-	g := newGroup(t, 1, Config{patience: time.Hour})
-	m := g.leader()
-	await(t, "the node's own entries", func() bool { return len(*m.machine.members.Load()) == 1 })
+	m := quietMember(t, Config{patience: time.Hour})
 	patient := m.NewSubmission()
 	patient.Patient = true
 	patient.AddTxn(put("place", "1", mvcc.Expiry{}))
@@ -30,8 +35,7 @@ func TestPatientSubmissionsShareARound(t *testing.T) {
 		t.Fatal("the patient one was left behind")
 	}
 
-	g = newGroup(t, 1, Config{})
-	m = g.leader()
+	m = quietMember(t, Config{})
 	alone := m.NewSubmission()
 	alone.Patient = true
 	alone.AddTxn(put("place", "1", mvcc.Expiry{}))

@@ -60,6 +60,7 @@ type proposer struct {
 	again    atomic.Bool           // somebody came meanwhile
 	refusal  atomic.Bool           // the last batch was refused: nothing is sealed until the next tick or term
 	now      func() mvcc.UnixMilli // this node's clock, never behind the last stamp applied
+	crowded  func() bool           // the history is far above its bound; see Engine.crowded
 
 	mu struct {
 		sync.Mutex
@@ -127,7 +128,7 @@ func (p *proposer) enqueue(s *Submission) error {
 	if s.term != 0 && s.term != p.mu.rounds.term {
 		return ErrNoLeader
 	}
-	if p.mu.bytes > 0 && p.mu.bytes+size > p.limits.room(s) {
+	if s.copies && p.crowded() || p.mu.bytes > 0 && p.mu.bytes+size > p.limits.room(s) {
 		p.stats.Busy.Add(1)
 		return ErrBusy
 	}

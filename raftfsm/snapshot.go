@@ -155,7 +155,7 @@ type blockWriter struct {
 }
 
 func newBlockWriter(out io.Writer) *blockWriter {
-	return &blockWriter{out: bufio.NewWriterSize(out, blockBytes), sum: sha256.New()}
+	return &blockWriter{out: bufio.NewWriter(out), sum: sha256.New()} // large payloads pass by its buffer
 }
 
 func (w *blockWriter) raw(b []byte) {

@@ -22,6 +22,7 @@ type Submission struct {
 
 	buf      []byte // encoded requests
 	n        int
+	copies   bool         // a transaction in it may write much more than it brings along
 	term     cluster.Term // not 0: worth something in this term only, void in any other
 	done     chan struct{}
 	deadline time.Time
@@ -37,6 +38,7 @@ func (e *Engine) NewSubmission() *Submission {
 
 // AddTxn adds a transaction. Its strings are copied. The Op.Range.At of its reads must be 0.
 func (s *Submission) AddTxn(t *mvcc.Txn) {
+	s.copies = s.copies || t.MayCopy()
 	s.add(ReqTxn, func(b []byte) []byte { return appendTxn(b, t) })
 }
 
@@ -91,7 +93,7 @@ func (s *Submission) Reset() {
 	if len(s.results) > 256 {
 		s.results = nil
 	}
-	s.buf, s.n, s.err, s.term = s.buf[:0], 0, nil, 0
+	s.buf, s.n, s.copies, s.err, s.term = s.buf[:0], 0, false, nil, 0
 }
 
 // prepare makes room for the results, keeping what earlier ones allocated.

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/redkeep/redkeep/mvcc"
 )
@@ -29,7 +30,40 @@ type UserTable struct {
 }
 
 // UserRecord is one user; Rules is what package acl writes. They stand in the order of their names.
-type UserRecord struct{ Name, Rules string }
+type UserRecord struct {
+	Name, Rules string
+
+	// Since is the version of the table that made the user, by which one who was deleted and made again is
+	// known to be another. It is not part of the formats: a member sees it in the changes that it applies, and
+	// where it cannot (a snapshot of users it did not have) it takes the user for a new one. In a UserChange it
+	// has no meaning.
+	Since uint64
+}
+
+// userNews tells that the table is another one, each listener in a channel of its own.
+type userNews struct {
+	mu struct {
+		sync.Mutex
+		listeners []chan struct{} // of one slot each
+	}
+}
+
+func (n *userNews) listen() <-chan struct{} {
+	c := make(chan struct{}, 1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.listeners = append(n.mu.listeners, c)
+	return c
+}
+
+// tell does not block.
+func (n *userNews) tell() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.mu.listeners {
+		wake(c)
+	}
+}
 
 // UserChange sets the rules of a user, or deletes it.
 type UserChange struct {
@@ -68,7 +102,7 @@ func (t *UserTable) changed(changes []UserChange) *UserTable {
 			next.Users[i].Rules = strings.Clone(c.Rules)
 		default:
 			next.Users = slices.Insert(next.Users, i,
-				UserRecord{Name: strings.Clone(c.Name), Rules: strings.Clone(c.Rules)})
+				UserRecord{Name: strings.Clone(c.Name), Rules: strings.Clone(c.Rules), Since: next.Version})
 		}
 	}
 	return next
@@ -127,7 +161,22 @@ func (m *machine) setUsers(b *mvcc.Batch, body *reader, res *mvcc.Result) {
 // replaceUsers makes t the table and tells who waits for that. It does not block.
 func (m *machine) replaceUsers(t *UserTable) {
 	m.users.Store(t)
-	wake(m.usersNews)
+	m.usersNews.tell()
+}
+
+// dated is the table of a snapshot with what this member knows of its users: one who stands in the table
+// before as he is now is the same. Of one whose rules differ nobody can tell whether he was changed or made
+// again, so he counts as another: at worst connections are cut that could have stayed.
+func (t *UserTable) dated(before *UserTable) *UserTable {
+	for i := range t.Users {
+		u := &t.Users[i]
+		u.Since = t.Version
+		at, there := slices.BinarySearchFunc(before.Users, u.Name, compareUser)
+		if there && before.Users[at].Rules == u.Rules {
+			u.Since = before.Users[at].Since
+		}
+	}
+	return t
 }
 
 // appendUsers is the body of a snapshot's block of users.
@@ -154,6 +203,6 @@ func (r *reader) users() *UserTable {
 // Users returns the users as of what is applied here; never nil.
 func (e *Engine) Users() *UserTable { return e.machine.users.Load() }
 
-// UsersNews receives a value after the users have changed, one for any number of changes. One receiver is
-// meant.
-func (e *Engine) UsersNews() <-chan struct{} { return e.machine.usersNews }
+// UsersNews returns a new one-slot channel with a token after the users have changed; tokens coalesce, and it
+// is never closed. It lasts as long as the engine: one for each part that listens, not for each connection.
+func (e *Engine) UsersNews() <-chan struct{} { return e.machine.usersNews.listen() }

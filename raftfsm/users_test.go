@@ -47,7 +47,7 @@ func TestUsersAreChangedFromWhatWasSeen(t *testing.T) {
 		return l.users.Load()
 	}
 	before := change(0, setUser("b", "on"), setUser("a", "off"))
-	if diff := cmp.Diff(&UserTable{Version: 1, Users: []UserRecord{{"a", "off"}, {"b", "on"}}},
+	if diff := cmp.Diff(&UserTable{Version: 1, Users: []UserRecord{{"a", "off", 1}, {"b", "on", 1}}},
 		before); diff != "" {
 		t.Fatal(diff)
 	}
@@ -55,16 +55,11 @@ func TestUsersAreChangedFromWhatWasSeen(t *testing.T) {
 		t.Errorf("a change made from version 0 was applied to version 1: %v", after)
 	}
 	after := change(1, UserChange{UserRecord: UserRecord{Name: "a"}, Delete: true}, setUser("b", "reset"))
-	if diff := cmp.Diff(&UserTable{Version: 2, Users: []UserRecord{{"b", "reset"}}}, after); diff != "" {
+	if diff := cmp.Diff(&UserTable{Version: 2, Users: []UserRecord{{"b", "reset", 1}}}, after); diff != "" {
 		t.Error(diff)
 	}
 	if len(before.Users) != 2 || before.Users[1].Rules != "on" {
 		t.Errorf("the table that readers hold was changed: %v", before)
-	}
-	select {
-	case <-l.usersNews:
-	default:
-		t.Error("nobody was told")
 	}
 	if _, ok := after.Find("a"); ok {
 		t.Error("a deleted user was found")
@@ -95,4 +90,70 @@ func newLoneFrom(t *testing.T, file []byte) *lone {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// Whoever asked for the news of users gets them, all of them, each in a channel of its own.
+func TestEverybodyIsToldOfUsers(t *testing.T) {
+	l := newLone(t)
+	news := []<-chan struct{}{l.usersNews.listen(), l.usersNews.listen()}
+	for from := range uint64(2) {
+		l.entry(1000, 1, func(s *Submission) { s.AddUsers(from, []UserChange{setUser("a", "on")}) })
+		for i, c := range news {
+			select {
+			case <-c:
+			default:
+				t.Errorf("change %d: listener %d was not told", from, i)
+			}
+		}
+	}
+}
+
+// A user who was deleted and made again, even in one request, is another one than before: that is how
+// connections of the old one are known. A change of rules keeps who he is.
+func TestUserMadeAgainIsAnother(t *testing.T) {
+	l := newLone(t)
+	since := func(changes ...UserChange) uint64 {
+		l.entry(1000, 1, func(s *Submission) { s.AddUsers(l.users.Load().Version, changes) })
+		for _, u := range l.users.Load().Users {
+			if u.Name == "eve" {
+				return u.Since
+			}
+		}
+		return 0
+	}
+	remove := UserChange{UserRecord: UserRecord{Name: "eve"}, Delete: true}
+	for i, step := range []struct {
+		changes []UserChange
+		want    uint64
+	}{
+		{[]UserChange{setUser("eve", "on")}, 1}, {[]UserChange{setUser("eve", "off")}, 1},
+		{[]UserChange{remove, setUser("eve", "on")}, 3}, {[]UserChange{remove}, 0},
+		{[]UserChange{setUser("eve", "on")}, 5}, {[]UserChange{setUser("bob", "on")}, 5},
+	} {
+		if got := since(step.changes...); got != step.want {
+			t.Errorf("step %d: eve is there since version %d, want %d", i, got, step.want)
+		}
+	}
+}
+
+// A snapshot does not tell since when a user is there. Installed over a state that knows, a user who is as
+// before is the same; of one who is not nobody can tell, and so it counts as another.
+func TestSnapshotOverKnownUsers(t *testing.T) {
+	l, ahead := newLone(t), newLone(t)
+	change := func(l *lone, changes ...UserChange) {
+		l.entry(1000, 1, func(s *Submission) { s.AddUsers(l.users.Load().Version, changes) })
+	}
+	for _, each := range []*lone{l, ahead} {
+		change(each, setUser("bob", "on"), setUser("eve", "on #old"))
+		change(each, setUser("kim", "on"))
+	}
+	change(ahead, UserChange{UserRecord: UserRecord{Name: "eve"}, Delete: true})
+	change(ahead, setUser("eve", "on #new"), setUser("new", "on"))
+	if err := l.Restore(io.NopCloser(bytes.NewReader(persisted(t, ahead)))); err != nil {
+		t.Fatal(err)
+	}
+	want := []UserRecord{{"bob", "on", 1}, {"eve", "on #new", 4}, {"kim", "on", 2}, {"new", "on", 4}}
+	if diff := cmp.Diff(want, l.users.Load().Users); diff != "" {
+		t.Error(diff)
+	}
 }

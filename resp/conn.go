@@ -126,13 +126,16 @@ func (c *Conn) Closing() bool { return c.leaving || c.gone || c.killed.Load() }
 // Handler only.
 func (c *Conn) Stopping() bool { return c.stage.Load() == stageStopping }
 
-// Kill cuts the connection at once; replies not yet written are lost. Closed is still called.
-func (c *Conn) Kill() {
-	if c.killed.CompareAndSwap(false, true) {
-		// The socket, not TLS over it: ending TLS in order would wait for a client that does not read.
-		_ = c.plain.Close()
-		close(c.cut)
+// Kill cuts the connection at once; replies not yet written are lost. Closed is still called. It returns
+// false iff somebody has cut it before.
+func (c *Conn) Kill() bool {
+	if !c.killed.CompareAndSwap(false, true) {
+		return false
 	}
+	// The socket, not TLS over it: ending TLS in order would wait for a client that does not read.
+	_ = c.plain.Close()
+	close(c.cut)
+	return true
 }
 
 // Reply adds one reply. It is written when the handler returns, or earlier when much has gathered; then Reply

@@ -148,6 +148,20 @@ func (v Value) Elems() []Value {
 	return elems
 }
 
+// Weight is about how many bytes of memory the value keeps from being used otherwise, text that it aliases
+// included. Of members that are made while they are written it counts what they are made of.
+func (v Value) Weight() int {
+	const value, handle = 64, 16
+	weight := value + len(v.text)
+	if v.made != nil {
+		return weight + int(v.num)*handle
+	}
+	for i := range v.elems {
+		weight += v.elems[i].Weight()
+	}
+	return weight
+}
+
 // count is the number of members.
 func (v Value) count() int {
 	if v.made != nil {

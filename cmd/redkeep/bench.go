@@ -80,7 +80,7 @@ func (c *client) bench(ctx context.Context, o benchOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	load, err := newLoad(ctx, o, c.endpoints, c.timeout, &c.tls)
+	load, err := c.newLoad(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,19 +59,22 @@ func (t *tally) add(u tally) {
 	t.latency.Merge(u.latency)
 }
 
-func newLoad(ctx context.Context, o benchOptions, endpoints []string, timeout time.Duration,
-	secure *clientTLS) (*load, error) {
+func (c *client) newLoad(ctx context.Context, o benchOptions) (*load, error) {
 	l := &load{options: o}
 	l.left.Store(o.requests)
-	dialer := net.Dialer{Timeout: min(dialTimeout, timeout)}
+	dialer := net.Dialer{Timeout: min(dialTimeout, c.timeout)}
 	for i := range o.clients {
-		endpoint := endpoints[i%len(endpoints)]
-		conn, err := secure.dial(ctx, &dialer, endpoint)
+		endpoint := c.endpoints[i%len(c.endpoints)]
+		conn, err := c.tls.dial(ctx, &dialer, endpoint)
+		if err == nil {
+			one := newLoadClient(l, conn, endpoint, c.timeout)
+			l.clients = append(l.clients, one)
+			err = one.login(c.user, c.password)
+		}
 		if err != nil {
 			l.close()
 			return nil, askError{endpoint: endpoint, err: err}
 		}
-		l.clients = append(l.clients, newLoadClient(l, conn, endpoint, timeout))
 	}
 	return l, nil
 }
@@ -163,6 +167,34 @@ func newLoadClient(l *load, conn net.Conn, endpoint string, timeout time.Duratio
 	c.get = fmt.Appendf(nil, "*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n", len(key), key)
 	c.digits = [2]int{bytes.Index(c.set, []byte(key)) + 6, bytes.Index(c.get, []byte(key)) + 6}
 	return c
+}
+
+// login says who the client is, if there is a password to say.
+func (c *loadClient) login(user, password string) error {
+	if password == "" {
+		return nil
+	}
+	if err := c.conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
+		return err
+	}
+	if user == "" {
+		user = "default"
+	}
+	_, err := fmt.Fprintf(c.conn, "*3\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(user), user,
+		len(password), password)
+	if err != nil {
+		return err
+	}
+	line, err := c.in.ReadString('\n')
+	switch {
+	case err != nil:
+		return err
+	case strings.HasPrefix(line, "-"):
+		return saidError(strings.TrimSpace(line[1:]))
+	case !strings.HasPrefix(line, "+"):
+		return errNotRESP
+	}
+	return nil
 }
 
 func (c *loadClient) run() error {

@@ -20,6 +20,10 @@ import (
 // Failover: endpoints are tried in the order given. The next one is tried only when the request was
 // certainly not executed (nothing was sent, or the node said so) or when it changes nothing. A write whose
 // connection broke after it was sent is reported, never repeated: it may have been done.
+//
+// An endpoint that accepts connections and says nothing must not use up --command-timeout: while others are
+// left, each gets an equal share of what is left of it. A write is sent only to an endpoint that has answered
+// a PING in its share, and then has all the time there is.
 type client struct {
 	streams
 	endpoints []string
@@ -96,15 +100,64 @@ func (c *client) ask(ctx context.Context, readOnly bool, args ...any) (reply any
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var tried error
-	for _, endpoint := range c.endpoints {
-		if reply, h, err = c.askOne(ctx, endpoint, args...); err == nil {
+	for i, endpoint := range c.endpoints {
+		if reply, h, err = c.askInTurn(ctx, endpoint, len(c.endpoints)-i, readOnly, args...); err == nil {
 			return reply, h, nil
 		}
 		if tried = andThen(tried, err); ctx.Err() != nil || !mayTryNext(err, readOnly) {
 			break
 		}
 	}
-	return nil, h, tried
+	return nil, h, withDoubt(tried, err, readOnly)
+}
+
+// withDoubt adds to what was tried that the last attempt may have been a write that was done.
+func withDoubt(tried, last error, readOnly bool) error {
+	var said redis.Error
+	if readOnly || errors.As(last, &said) || mayTryNext(last, false) {
+		return tried
+	}
+	return fmt.Errorf("%w; it may have been done: look before you repeat it", tried)
+}
+
+// askInTurn asks an endpoint of which so many are left, within its share of the time. See client.
+func (c *client) askInTurn(ctx context.Context, endpoint string, left int, readOnly bool, args ...any) (
+	reply any, h header, err error) {
+	conn := c.connect(endpoint)
+	defer conn.Close()
+	share, done := shareOf(ctx, left)
+	defer done()
+	if readOnly || left == 1 {
+		return c.askOn(share, conn, endpoint, args...)
+	}
+	if err := greet(share, conn, endpoint); err != nil {
+		return nil, h, err
+	}
+	return c.askOn(ctx, conn, endpoint, args...)
+}
+
+// shareOf is the part of the time that is left for one of so many endpoints.
+func shareOf(ctx context.Context, left int) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok || left <= 1 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/time.Duration(left))
+}
+
+// unsent is why a request was not sent to an endpoint.
+type unsent struct{ error }
+
+func (u unsent) Unwrap() error { return u.error }
+
+// greet finds out whether a node answers at all. What it says does not matter: the request will hear it, too.
+func greet(ctx context.Context, conn *redis.Client, endpoint string) error {
+	err := conn.Ping(ctx).Err()
+	var said redis.Error
+	if err == nil || errors.As(err, &said) {
+		return nil
+	}
+	return unsent{askError{endpoint, err}}
 }
 
 // andThen puts two errors on one line.
@@ -119,6 +172,11 @@ func andThen(first, second error) error {
 func (c *client) askOne(ctx context.Context, endpoint string, args ...any) (reply any, h header, err error) {
 	conn := c.connect(endpoint)
 	defer conn.Close()
+	return c.askOn(ctx, conn, endpoint, args...)
+}
+
+func (c *client) askOn(ctx context.Context, conn *redis.Client, endpoint string, args ...any) (
+	reply any, h header, err error) {
 	pipe := conn.Pipeline()
 	answer := pipe.Do(ctx, args...)
 	var status *redis.Cmd
@@ -185,13 +243,14 @@ func (e askError) Unwrap() error { return e.err }
 func (e askError) Error() string {
 	var said redis.Error
 	var op *net.OpError
+	var late net.Error
 	switch {
 	case errors.As(e.err, &said):
 		return e.err.Error()
-	case errors.Is(e.err, context.DeadlineExceeded):
-		return "no answer from " + e.endpoint + " in time"
 	case errors.As(e.err, &op) && op.Op == "dial":
 		return "cannot connect to " + e.endpoint + ": " + plainReason(op.Err).Error()
+	case errors.As(e.err, &late) && late.Timeout():
+		return "no answer from " + e.endpoint + " in time"
 	default:
 		return "connection to " + e.endpoint + " failed: " + e.err.Error()
 	}
@@ -211,13 +270,17 @@ func describe(endpoint string, err, pipeline error) error {
 func mayTryNext(err error, readOnly bool) bool {
 	var said redis.Error
 	if errors.As(err, &said) {
-		text := said.Error()
-		return strings.HasPrefix(text, "CLUSTERDOWN ") || strings.HasPrefix(text, "ERR max number of clients") ||
-			readOnly && strings.HasPrefix(text, "UNCERTAIN ")
+		begins := func(s string) bool { return strings.HasPrefix(said.Error(), s) }
+		return slices.ContainsFunc(statesOfNode, begins) || readOnly && begins("UNCERTAIN ")
 	}
 	var op *net.OpError
-	return readOnly || isDistrust(err) || errors.As(err, &op) && op.Op == "dial"
+	var not unsent
+	return readOnly || isDistrust(err) || errors.As(err, &not) || errors.As(err, &op) && op.Op == "dial"
 }
+
+// statesOfNode begin the replies that mean "not executed" and that another node may not give. CORRUPT is what
+// a member says that has been fenced off.
+var statesOfNode = []string{"CLUSTERDOWN ", "BUSY ", "CORRUPT ", "ERR max number of clients"}
 
 // quietLogger drops go-redis's own lines: every failure reaches the user as the verb's error.
 type quietLogger struct{}

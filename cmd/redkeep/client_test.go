@@ -2,8 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redkeep/redkeep/resp"
 )
@@ -28,7 +32,9 @@ func TestFailover(t *testing.T) {
 		{"CLUSTERDOWN no leader is known; the command was not executed, try again", "put k v", true},
 		{"UNCERTAIN the command may or may not have been executed", "put k v", false},
 		{"UNCERTAIN the renewal could not be confirmed in time", "lease keep-alive --once 7", true},
-		{"BUSY too many writes", "put k v", false},
+		{"BUSY too many writes", "put k v", true},
+		{"CORRUPT this member's state differs from the others'", "put k v", true},
+		{"CORRUPT this member's state differs from the others'", "get k", true},
 		{"ERR value is provided", "put k v", false},
 		{"COMPACTED 5", "get k", false},
 	} {
@@ -50,11 +56,126 @@ func TestFailover(t *testing.T) {
 
 // TestBrokenConnection: a write that was sent is not sent again; a read is.
 func TestBrokenConnection(t *testing.T) {
-	dead := startFakeNode(t, func(string) resp.Value { panic("the connection ends here") })
+	dead, sent := cutting(t)
 	alive := startFakeNode(t, func(string) resp.Value { return rangeValue(0) })
-	_, stderr, code := do(nil, "", "--endpoints", dead.addr+","+alive.addr, "put", "k", "v")
-	if code != exitFailure || len(alive.takeAsked()) != 0 || stderr == "" {
+	_, stderr, code := do(nil, "", "--endpoints", dead+","+alive.addr, "put", "k", "v")
+	if code != exitFailure || len(alive.takeAsked()) != 0 || !strings.Contains(stderr, "it may have been done") {
 		t.Errorf("write: exit %d, stderr %q", code, stderr)
+	}
+	if _, stderr, code = do(nil, "", "--endpoints", dead+","+alive.addr, "get", "k"); code != exitOK {
+		t.Errorf("read: exit %d, stderr %q", code, stderr)
+	}
+	if sent.Load() != 2 {
+		t.Errorf("%d requests were sent to the one that breaks, want 2", sent.Load())
+	}
+}
+
+// cutting is the address of a node that greets, and hangs up on every request, which it counts.
+func cutting(t *testing.T) (addr string, sent *atomic.Int64) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent = &atomic.Int64{}
+	var serving sync.WaitGroup
+	serve := func(conn net.Conn) {
+		defer conn.Close()
+		for b := make([]byte, 1000); ; {
+			n, err := conn.Read(b)
+			said := strings.ToLower(string(b[:n]))
+			switch {
+			case err != nil:
+				return
+			case strings.Contains(said, "\nhello"):
+				_, _ = conn.Write([]byte("-ERR unknown command\r\n"))
+			case strings.Contains(said, "\nping"):
+				_, _ = conn.Write([]byte("+PONG\r\n"))
+			default:
+				sent.Add(1)
+				return
+			}
+		}
+	}
+	serving.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { serve(conn) })
+		}
+	})
+	t.Cleanup(func() { _ = ln.Close(); serving.Wait() })
+	return ln.Addr().String(), sent
+}
+
+// hungAddr is the address of a node that is stopped: the kernel accepts for it, and nobody says anything.
+func hungAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	return ln.Addr().String()
+}
+
+// An endpoint that hangs does not keep the others from being asked, for a read, a write or a lock.
+func TestHungEndpointIsPassedOver(t *testing.T) {
+	alive := startFakeNode(t, func(line string) resp.Value {
+		switch word, _, _ := strings.Cut(line, " "); word {
+		case "ping":
+			return resp.Simple("PONG")
+		case "KV.RANGE":
+			return rangeValue(1, recordValue("k", "v", 2))
+		case "LEASE.GRANT":
+			return resp.Bulk(liveLease)
+		case "LEASE.KEEPALIVE":
+			return resp.Int(2000)
+		case "LOCK.ACQUIRE":
+			return resp.Array(resp.Bulk("m/"+liveLease), resp.Int(5), resp.Bulk(liveLease))
+		}
+		return resp.Int(5)
+	})
+	for _, args := range []string{"put k v", "get k", "lock m -- true"} {
+		line := append([]string{"--command-timeout", "2s", "--endpoints", hungAddr(t) + "," + alive.addr},
+			strings.Fields(args)...)
+		if stdout, stderr, code := do(nil, "", line...); code != exitOK {
+			t.Errorf("%s: exit %d, %q %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// A lock whose lease cannot be renewed is given up when its time is over, not when the call that hangs is.
+func TestLossOfALockIsToldInTime(t *testing.T) {
+	asleep := make(chan struct{})
+	node := startFakeNode(t, func(line string) resp.Value {
+		switch word, _, _ := strings.Cut(line, " "); word {
+		case "LEASE.GRANT":
+			return resp.Bulk(liveLease)
+		case "LOCK.ACQUIRE":
+			return resp.Array(resp.Bulk("m/"+liveLease), resp.Int(5), resp.Bulk(liveLease))
+		case "LEASE.KEEPALIVE":
+			<-asleep
+		}
+		return resp.Int(1)
+	})
+	t.Cleanup(func() { close(asleep) })
+	began := time.Now()
+	_, stderr, code := do(nil, "", "--endpoints", node.addr, "--command-timeout", "40s", "lock", "--ttl", "1",
+		"m", "--", "sleep", "60")
+	if took := time.Since(began); code != exitFailure || took > 20*time.Second || took < time.Second ||
+		!strings.Contains(stderr, errSessionLost.Error()) {
+		t.Errorf("after %v: exit %d, %q", took, code, stderr)
+	}
+}
+
+// A watch that no node has taken ends with the reason.
+func TestWatchOfNobody(t *testing.T) {
+	_, stderr, code := do(nil, "", "--endpoints", "127.0.0.1:1", "watch", "k")
+	if code != exitFailure || !strings.HasPrefix(stderr, "Error: no endpoint answers: 127.0.0.1:1: ") {
+		t.Errorf("exit %d, %q", code, stderr)
 	}
 }
 
@@ -118,6 +239,29 @@ func TestBenchCountsEveryRequest(t *testing.T) {
 			sets*gets == 0 {
 			t.Errorf("%s: %d sets, %d gets, %d missing", kind, sets, gets, r.Missing)
 		}
+	}
+}
+
+// Every connection of a benchmark logs in first, if there is a password.
+func TestBenchLogsIn(t *testing.T) {
+	const login = "AUTH app correct-horse"
+	refuse := false
+	node := startFakeNode(t, func(line string) resp.Value {
+		if refuse {
+			return resp.Err("WRONGPASS invalid username-password pair or user is disabled.")
+		}
+		return resp.OK()
+	})
+	environ := []string{"REDKEEP_USER=app", "REDKEEP_PASSWORD=correct-horse", "REDKEEP_ENDPOINTS=" + node.addr}
+	stdout, stderr, code := do(environ, "", "bench", "set", "--requests", "4", "--clients", "2")
+	asked := node.takeAsked()
+	if code != exitOK || len(asked) != 6 || asked[0] != login || asked[1] != login {
+		t.Errorf("exit %d, %q %q, asked %q", code, stdout, stderr, asked)
+	}
+	refuse = true
+	_, stderr, code = do(environ, "", "bench", "set", "--requests", "4", "--clients", "2")
+	if code != exitFailure || !strings.Contains(stderr, "WRONGPASS") || strings.Contains(stderr, "horse") {
+		t.Errorf("exit %d, %q", code, stderr)
 	}
 }
 

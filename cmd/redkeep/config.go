@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -145,7 +146,7 @@ func loadEnvironment(environ []string) (source, error) {
 		EnvironFunc: func() []string { return environ },
 		TransformFunc: func(name, value string) (string, any) {
 			key, ok := keys[name]
-			if !ok && !foreignVariable(name) {
+			if !ok && !foreignVariable(name, value) {
 				unknown = append(unknown, name)
 			}
 			if value == "" {
@@ -171,16 +172,20 @@ func loadEnvironment(environ []string) (source, error) {
 }
 
 // foreignVariable reports whether a variable with our prefix is not meant for the server: the client's,
-// those of our tests, and those that Kubernetes and Docker links set for a service that is called redkeep.
-func foreignVariable(name string) bool {
+// those of our tests, and those that Kubernetes and Docker links set for a service whose name is redkeep or
+// begins with it, such as redkeep-client.
+func foreignVariable(name, value string) bool {
 	rest := strings.TrimPrefix(name, envPrefix)
-	for _, prefix := range []string{"TEST_", "SERVICE_HOST", "SERVICE_PORT", "PORT_"} {
-		if strings.HasPrefix(rest, prefix) {
-			return true
-		}
-	}
-	return rest == "PORT" || slices.Contains(clientVariables, name)
+	return strings.HasPrefix(rest, "TEST_") || slices.Contains(clientVariables, name) ||
+		serviceVariable.MatchString(name) || strings.HasSuffix(name, "_PORT") && serviceAddress.MatchString(value)
 }
+
+// serviceVariable and serviceAddress are the forms of what Kubernetes and Docker set for a service: X_PORT,
+// whose value is an address, and the others, which no setting could be called by mistake.
+var (
+	serviceVariable = regexp.MustCompile(`_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?$`)
+	serviceAddress  = regexp.MustCompile(`^(tcp|udp|sctp)://`)
+)
 
 func optionNames() []string {
 	names := make([]string, len(options))

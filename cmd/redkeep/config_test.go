@@ -203,9 +203,19 @@ func TestSettingsRefused(t *testing.T) {
 
 func TestSettingsForeignVariables(t *testing.T) {
 	environ := []string{"REDKEEP_ENDPOINTS=x", "REDKEEP_SERVICE_HOST=10.0.0.1", "REDKEEP_SERVICE_PORT_REDIS=1",
-		"REDKEEP_PORT=tcp://10.0.0.1:1", "REDKEEP_PORT_6379_TCP_ADDR=10.0.0.1", "REDKEEP_NAME="}
+		"REDKEEP_PORT=tcp://10.0.0.1:1", "REDKEEP_PORT_6379_TCP_ADDR=10.0.0.1", "REDKEEP_NAME=",
+		"REDKEEP_CLIENT_SERVICE_HOST=10.0.0.1", "REDKEEP_CLIENT_SERVICE_PORT=6379",
+		"REDKEEP_CLIENT_SERVICE_PORT_REDIS=6379", "REDKEEP_CLIENT_PORT=tcp://10.0.0.1:6379",
+		"REDKEEP_CLIENT_PORT_6379_TCP=tcp://10.0.0.1:6379", "REDKEEP_CLIENT_PORT_6379_TCP_PROTO=tcp",
+		"REDKEEP_CLIENT_PORT_53_UDP_ADDR=10.0.0.1"}
 	if s, err := readSettings(t, "", environ); err != nil || s.name != "default" {
 		t.Errorf("name %q, %v", s.name, err)
+	}
+	mistakes := []string{"REDKEEP_PORT=6379", "REDKEEP_CLIENT_PORT=6379", "REDKEEP_CLIENT_PORT_X=1"}
+	for _, mistake := range mistakes {
+		if _, err := readSettings(t, "", []string{mistake}); err == nil {
+			t.Errorf("%s is taken for another's", mistake)
+		}
 	}
 }
 

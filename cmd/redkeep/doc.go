@@ -1,8 +1,9 @@
 // Command redkeep is the server and its client in one binary.
 //
 // `redkeep server` is a node; every other verb is a client that speaks the Redis protocol to a node, prints
-// what etcdctl prints for the same verb and exits 0, 1 or 128 (bad arguments). Only snapshot status and
-// restore, recover and check work on files, without a node.
+// what etcdctl prints for the same verb and exits as it does: 0, 1 (failed), 3 (bad input), 4 (a flag's value
+// that names nothing) or 128 (bad arguments); lock passes on the exit code of its command. Only snapshot
+// status and restore, recover, check and cert work on files, without a node.
 //
 // To know first: option and options (one row per setting of the server: flag, environment variable and file
 // key come from it), settings (the rows' parsed values), node (the parts of one running server, wired in

@@ -23,22 +23,24 @@ import (
 // whose only purpose is to be collected each time.
 //
 // A node that has become idle would keep its last garbage for two minutes, and free memory for longer. So
-// every idleTick, if next to nothing was allocated and much of the heap is garbage or free, it is collected
-// and given back.
+// every idleTick, if next to nothing was allocated since the last and much of the heap is garbage or free, it
+// is collected and given back. Not sooner: memory that is taken again costs a page fault for each 4 KiB, and
+// a node whose load comes in bursts would pay that with each of them.
 //
 // Rejected: a memory limit (debug.SetMemoryLimit). It makes the collector run without end when the data
 // alone comes near the limit; the quota of the store is the limit that can say no to a client.
 //
 // Drawback: at a large heap a collection comes after 80 % growth instead of 100 %, so marking costs a quarter
-// more, and a busy node may hold nearly twice its data; once it is idle, that is given back.
+// more, and a busy node may hold nearly twice its live heap; once it is idle, that is given back. The live
+// heap is more than what the quota and the history's bound count: docs/OPERATIONS.md, "Sizing", has figures.
 const (
 	smallRoom   = 192 << 20
 	largeShare  = 0.8
 	lowestGOGC  = 80
 	highestGOGC = 4800
 
-	idleTick   = 2 * time.Second
-	idleAllocs = 4 << 20 // per tick
+	idleTick   = 15 * time.Second
+	idleAllocs = 32 << 20 // per tick
 	idleWaste  = 16 << 20
 	wasteShare = 0.05 // of the live heap
 )

@@ -119,7 +119,7 @@ func TestGCPercent(t *testing.T) {
 		}
 	}
 	last := heap{live: 500 << 20, objects: 600 << 20, allocated: 7 << 30}
-	for allocated, want := range map[uint64]bool{7 << 30: true, 7<<30 + 1<<20: true, 7<<30 + 5<<20: false} {
+	for allocated, want := range map[uint64]bool{7 << 30: true, 7<<30 + 1<<20: true, 7<<30 + 40<<20: false} {
 		now := heap{live: last.live, objects: last.objects, allocated: allocated}
 		if now.worthCollecting(last) != want {
 			t.Errorf("%d bytes allocated: worth collecting is %v", allocated-last.allocated, !want)

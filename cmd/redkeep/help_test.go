@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"slices"
 	"strings"
 	"testing"
@@ -115,6 +116,24 @@ func TestVersionAndCompletion(t *testing.T) {
 		if stdout, _, code := do(nil, "", "completion", shell); code != exitOK || !strings.Contains(stdout,
 			"redkeep") {
 			t.Errorf("completion %s: exit %d, %d bytes", shell, code, len(stdout))
+		}
+	}
+}
+
+// Of several survivors the one with the later term has more, however long the log of another is: so say the
+// help and what is printed beside the numbers.
+func TestRecoverTellsWhomToTake(t *testing.T) {
+	help, _, _ := do(nil, "", "recover", "--help")
+	var printed strings.Builder
+	out := bufio.NewWriter(&printed)
+	recoverReply{Lost: []string{"n1=h:1"}}.simple(&page{Writer: out})
+	if err := out.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{help, printed.String()} {
+		term, entry := strings.Index(text, "highest term"), strings.LastIndex(text, "highest entry")
+		if text = strings.Join(strings.Fields(text), " "); term < 0 || entry < term {
+			t.Errorf("the term does not come first: %s", text)
 		}
 	}
 }

@@ -21,8 +21,9 @@ import (
 // mirrorFlags are those of mirror.
 type mirrorFlags struct {
 	migrate.MirrorOptions
-	stateKey string
-	toGiven  bool
+	stateKey     string
+	passwordFile string // of the destination
+	toGiven      bool
 }
 
 func newMirror(c *client) *cobra.Command {
@@ -32,7 +33,8 @@ func newMirror(c *client) *cobra.Command {
 		Short: "Copy keys into another Redkeep, or into a Redis, and keep the copy up to date",
 		Long: `Copy the keys of the cluster that --endpoints names into another Redkeep or a Redis (6.2 or later),
 then follow every change, until interrupted. DEST is host:port, several of them with commas, or a URL such
-as redis://user:password@host:6379/0 (rediss:// for TLS).
+as redis://user@host:6379/0 (rediss:// for TLS). The destination's password belongs into a file, named by
+--dest-password-file: one that stands in the URL can be seen by everybody on this machine.
 
 What the destination holds is always one revision of the source, once the first copy is complete. How far it
 is stands in a key of the destination, so that a mirror that ended, in whichever way, goes on from there when
@@ -49,6 +51,8 @@ Keys keep their deadlines. Leases stay behind; when one ends, its keys are delet
 	f := cmd.Flags()
 	f.StringVar(&o.Prefix, "prefix", "", "only keys that begin with it")
 	f.StringVar(&o.DestPrefix, "dest-prefix", "", "what they begin with there instead (default --prefix)")
+	f.StringVar(&o.passwordFile, "dest-password-file", "",
+		"file whose first line is the password at the destination, of the URL's user if it names one")
 	f.BoolVar(&o.Replace, "replace", false, "the destination may hold keys: make them equal to the source")
 	f.BoolVar(&o.Once, "once", false, "end when the destination has what the source has now")
 	f.StringVar(&o.stateKey, "state-key", "redkeep:mirror", "key of the destination that says how far it is")
@@ -81,8 +85,23 @@ func (c *client) destination(text string) (nodes []*redis.Options, err error) {
 	return nodes, nil
 }
 
+// withPassword gives the destination's nodes the password that a file has.
+func withPassword(nodes []*redis.Options, file string) error {
+	password, err := readSecret("dest-password-file", file)
+	for _, o := range nodes {
+		if o.Password != "" && err == nil {
+			err = badArgsf("the destination has a password in its URL and one in --dest-password-file; leave one out")
+		}
+		o.Password = password
+	}
+	return err
+}
+
 func (c *client) mirror(ctx context.Context, dest string, o mirrorFlags) error {
 	nodes, err := c.destination(dest)
+	if err == nil && o.passwordFile != "" {
+		err = withPassword(nodes, o.passwordFile)
+	}
 	if err != nil {
 		return err
 	}

@@ -142,7 +142,7 @@ func (n *node) openEngine() error {
 		InitialCluster: s.initialCluster, LogStore: s.logStore,
 		HeartbeatTimeout: 10 * s.heartbeatInterval, ElectionTimeout: s.electionTime, SnapshotBytes: s.snapshotBytes,
 		FSM: engine.FSM(), CheckEntry: raftfsm.CheckEntry, VerifySnapshot: raftfsm.VerifySnapshot,
-		OnStored: engine.OnStored, OnFatal: n.fail, Logger: n.log,
+		OnStored: engine.OnStored, OnFatal: n.fail, HasRun: engine.HasRun, Logger: n.log,
 		ListenWrap: n.trust.listenWrap(), DialWrap: n.trust.dialWrap(),
 		Metrics: cluster.Metrics{StoreLogs: n.meter.storeLogs, Snapshot: n.meter.tookSnapshot},
 	})
@@ -193,6 +193,7 @@ func (n *node) serveClients() error {
 		return err
 	}
 	n.audit = file
+	n.sentinel.password, n.sentinel.audit = secrets.first, audit
 	n.dispatcher = commands.New(commands.Config{
 		DefaultPassword: secrets.first, Audit: audit, CertificateName: s.certificateName(),
 		PushLimits: s.pushLimits, ClusterProtocol: s.clusterProtocol,
@@ -201,7 +202,7 @@ func (n *node) serveClients() error {
 		MaxTxnOps: int(s.maxTxnOps), LockTTL: s.lockTTL, ConfigFile: s.configFile,
 		RequestTimeout: s.requestTimeout, ScriptTimeout: s.scriptTimeout, WatchBufferBytes: s.watchBufferBytes,
 		Rewrite: rewriteConfig(s.configFile),
-		Clock:   wallClock, Troubles: n.trust.troubles,
+		Clock:   wallClock, Troubles: n.trust.troubles, TLS: n.tlsParameters(),
 		Shutdown: func() { n.asking.Do(func() { close(n.asked) }) },
 	})
 	notify, _ := pubsub.ParseNotify(s.notifyEvents) // checked with the settings

@@ -117,7 +117,7 @@ var plainOptions = []option{
 	{"max-clients", "10000", "number", groupLimits, "connections at a time",
 		setNumber(func(s *settings) *int64 { return &s.maxClients }, 1, 1_000_000)},
 	{"max-txn-ops", "128", "number", groupLimits,
-		"guards, and commands of one branch, in a transaction with KV.TXN or TXN.IF",
+		"guards, and commands of one branch, in a transaction with KV.TXN or TXN.IF; operations on ranges in any",
 		setNumber(func(s *settings) *int64 { return &s.maxTxnOps }, 1, 1_000_000)},
 	{"quota-bytes", "2GiB", "size", groupLimits, "state above which writes that grow it get OOM",
 		setSize(func(s *settings) *int64 { return &s.quotaBytes }, 1<<20, 1<<40)},

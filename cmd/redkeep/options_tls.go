@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/redkeep/redkeep/certs"
+	"github.com/redkeep/redkeep/commands"
 )
 
 // tlsSettings are the settings of the table below.
@@ -109,6 +110,25 @@ const (
 
 var clientAuths = map[string]certs.ClientAuth{
 	authNone: certs.AuthNone, authOptional: certs.AuthOptional, authRequire: certs.AuthRequire,
+}
+
+// redisClientAuths are these values in Redis's words.
+var redisClientAuths = map[string]string{authNone: "no", authOptional: "optional", authRequire: "yes"}
+
+// tlsParameters is what CONFIG GET shows of the client port.
+func (n *node) tlsParameters() (p commands.TLSParameters) {
+	t := &n.settings.tls
+	files := t.client.files
+	p = commands.TLSParameters{CertFile: files.Cert, KeyFile: files.Key, CAFile: files.CA}
+	if p.Protocols = "TLSv1.2 TLSv1.3"; t.minVersion > tls.VersionTLS12 {
+		p.Protocols = "TLSv1.3"
+	}
+	if p.AuthClients = redisClientAuths[t.client.auth]; n.tlsPort != nil {
+		if tcp, ok := n.tlsPort.Addr().(*net.TCPAddr); ok {
+			p.Port = tcp.Port
+		}
+	}
+	return p
 }
 
 func setMinVersion(s *settings, v string) (err error) {

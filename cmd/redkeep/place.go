@@ -34,6 +34,7 @@ var errSessionLost = errors.New("the lease is lost, and what was held with it")
 
 // openPlace grants a lease and keeps it.
 func (c *client) openPlace(ctx context.Context, ttl time.Duration) (*place, error) {
+	asked := time.Now()
 	raw, _, err := c.ask(ctx, false, "LEASE.GRANT", ttl.Milliseconds())
 	if err != nil {
 		return nil, err
@@ -44,29 +45,35 @@ func (c *client) openPlace(ctx context.Context, ttl time.Duration) (*place, erro
 	}
 	lost, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p := &place{c: c, lease: id, ttl: ttl, lost: lost, stop: stop, done: make(chan struct{})}
-	go p.keep()
+	go p.keep(asked.Add(ttl))
 	return p, nil
 }
 
 // keep renews the lease until stop, or until it is gone: by the node's word, or because it was not renewed
-// for its TTL.
-func (p *place) keep() {
+// for its TTL, counted from before the last successful request was sent. Up to there, sure, the lease cannot
+// have ended; a timer of its own tells that it may have, whatever a call is waiting for.
+func (p *place) keep(sure time.Time) {
 	defer close(p.done)
 	defer p.stop()
+	end := time.AfterFunc(time.Until(sure), p.stop)
+	defer end.Stop()
 	tick := time.NewTicker(max(p.ttl/3, 20*time.Millisecond))
 	defer tick.Stop()
-	for sure := time.Now().Add(p.ttl); ; {
+	for p.lost.Err() == nil {
 		select {
 		case <-tick.C:
 		case <-p.lost.Done():
 			return
 		}
 		asked := time.Now()
-		_, _, err := p.c.keepAlive(p.lost, p.lease)
+		limit, stop := context.WithDeadline(p.lost, sure) // shared by the endpoints
+		_, _, err := p.c.keepAlive(limit, p.lease)
+		stop()
 		switch {
 		case err == nil:
 			sure = asked.Add(p.ttl)
-		case isNoLease(err) || time.Now().After(sure):
+			end.Reset(time.Until(sure))
+		case isNoLease(err):
 			return
 		}
 	}
@@ -87,8 +94,8 @@ func (p *place) wait(ctx context.Context, words ...any) error {
 	words = append(words, "LEASE", p.lease, "WAIT", year)
 	for {
 		var tried error
-		for _, endpoint := range p.c.endpoints {
-			reply, err := p.waitAt(ctx, endpoint, words)
+		for i, endpoint := range p.c.endpoints {
+			reply, err := p.waitAt(ctx, endpoint, len(p.c.endpoints)-i, words)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
@@ -117,14 +124,22 @@ func said(err error) bool {
 	return errors.As(err, &reply) && !mayTryNext(err, false)
 }
 
-// waitAt asks one endpoint, as long as it takes; it ends when the lease is lost.
-func (p *place) waitAt(ctx context.Context, endpoint string, words []any) (reply any, err error) {
+// waitAt asks one endpoint of which so many are left, as long as it takes, if it answers at all; it ends when
+// the lease is lost.
+func (p *place) waitAt(ctx context.Context, endpoint string, left int, words []any) (reply any, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.lost, cancel)()
 	conn := p.c.connectFor(endpoint, -1)
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if left > 1 {
+		limit, stop := context.WithTimeout(ctx, p.c.timeout/time.Duration(left))
+		defer stop()
+		if err := greet(limit, conn, endpoint); err != nil {
+			return nil, err
+		}
+	}
 	if reply, err = conn.Do(ctx, words...).Result(); err != nil {
 		return nil, describe(endpoint, err, nil)
 	}

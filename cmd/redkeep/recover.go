@@ -28,9 +28,9 @@ func newRecover(c *client) *cobra.Command {
 that of a new cluster of this member alone. Other members then join it with empty directories.
 
 It keeps all that this member has. What only the lost members had is gone, even if it was acknowledged. If
-several survive, take the one with the highest last entry: without --yes this tells what a directory has and
-changes nothing. The lost members cannot come back into the new cluster; remove their directories. If a
-majority can be brought back, do that instead.
+several survive, take the one whose log ends with the highest term, and among those with one term the one with
+the highest entry: without --yes this tells what a directory has and changes nothing. The lost members cannot
+come back into the new cluster; remove their directories. If a majority can be brought back, do that instead.
 
 The old files move into a folder beside the new ones; nothing is removed.`,
 		Annotations: noTable,
@@ -164,6 +164,10 @@ func (r recoverReply) simple(p *page) {
 	}
 	if r.ClusterID == 0 {
 		p.line("Kept would be all of that. Lost would be what only other members have, acknowledged or not")
+		if len(r.Lost) > 0 {
+			p.line("If others of them survive, too, take the one whose log ends with the highest term, and among " +
+				"those with the highest entry")
+		}
 		return
 	}
 	p.line("Now it is member %016x of the new cluster %016x, alone, at revision %d", r.MemberID, r.ClusterID,

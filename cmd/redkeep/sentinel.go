@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 
@@ -16,6 +17,8 @@ type sentinel struct {
 	port       net.Listener
 	server     *resp.Server
 	dispatcher *commands.Dispatcher
+	password   string       // of the default user, as on the client port
+	audit      *slog.Logger // the client port's
 }
 
 // listenSentinel opens the port and settles the address that others are told.
@@ -43,6 +46,7 @@ func (n *node) serveSentinel() error {
 	n.sentinel.dispatcher = commands.New(commands.Config{
 		Engine: n.engine, Logger: n.log, Version: version, ClientPort: number, MaxClients: int(s.maxClients),
 		MaxRequestBytes: s.maxRequestBytes, ConfigFile: s.configFile, Clock: wallClock,
+		DefaultPassword: n.sentinel.password, Audit: n.sentinel.audit,
 		Sentinel: &commands.SentinelConfig{Name: s.clusterName},
 	})
 	n.sentinel.server = resp.NewServer(resp.Config{

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/redkeep/redkeep/raftfsm"
 )
@@ -25,7 +27,7 @@ func newSnapshotSave(c *client) *cobra.Command {
 		Short: "Write a backup of the whole state to a file here",
 		Long: `Write a backup of the whole state to a file here, verified as it arrives. It has every write that was
 acknowledged before; writes go on meanwhile. The file has its name only when it is whole; until then there is
-<file>.part. --command-timeout does not limit the time it takes.`,
+<file>.part, which one save at a time can write. --command-timeout does not limit the time it takes.`,
 		Args: argsBetween(1, 1, "snapshot save expects one argument"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(c.endpoints) != 1 {
@@ -41,24 +43,21 @@ acknowledged before; writes go on meanwhile. The file has its name only when it 
 
 func (c *client) snapshotSave(ctx context.Context, path string, local bool) (err error) {
 	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := openPart(part)
 	if err != nil {
-		return badInput{err}
+		return badInput{fmt.Errorf("nothing was saved: %w", err)}
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(part))
-		}
-	}()
 	in, err := c.receive(ctx, c.endpoints[0], local, &pacedFile{File: f})
 	if err == nil {
 		err = f.Sync()
 	}
+	if err == nil {
+		err = os.Rename(part, path) // the name goes before the lock
+	} else {
+		err = errors.Join(err, os.Remove(part))
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("nothing was saved: %w", err)
-	}
-	if err := os.Rename(part, path); err != nil {
-		return err
 	}
 	if err := syncFolder(filepath.Dir(path)); err != nil {
 		return err
@@ -68,6 +67,49 @@ func (c *client) snapshotSave(ctx context.Context, path string, local bool) (err
 	}
 	_, err = fmt.Fprintln(c.out, "Snapshot saved at", path)
 	return err
+}
+
+// errSaving: two saves that write one file would make it the backup of neither.
+var errSaving = errors.New("another save writes this file; wait for it, or name another file")
+
+// openPart makes the file that a save writes to, empty and for this process alone: what a save left behind
+// that was killed is written over, what another one writes is not. The lock goes with the process. A file
+// that was renamed before its lock could be had is a finished backup, and not the one to write to.
+func openPart(part string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				err = errSaving
+			}
+			return nil, errors.Join(fmt.Errorf("%s: %w", part, err), f.Close())
+		}
+		same, err := stillNamed(f, part)
+		if err == nil && same {
+			if err = f.Truncate(0); err == nil {
+				return f, nil
+			}
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// stillNamed reports whether an open file has this name.
+func stillNamed(f *os.File, name string) (bool, error) {
+	mine, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(mine, there), err
 }
 
 // pacedFile syncs as it is written. A node may use the same disk: the whole file at once, at the end, would

@@ -56,6 +56,36 @@ func TestSnapshotSaveFromGarbage(t *testing.T) {
 	}
 }
 
+// A save that another one overtakes would make the file the backup of neither: the second is refused and
+// leaves the first one's file alone. What a save left that was killed is written over.
+func TestSavesDoNotOverlap(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "my.snap")
+	if err := os.WriteFile(file+".part", []byte("left behind"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, err := openPart(file + ".part")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.WriteString("half of it"); err != nil {
+		t.Fatal(err)
+	}
+	node := answering(t, "-ERR the disk is gone\r\n")
+	_, stderr, code := do(nil, "", "--endpoints", node, "snapshot", "save", file)
+	if code != exitBadInput || !strings.Contains(stderr, errSaving.Error()) {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+	if got, err := os.ReadFile(file + ".part"); err != nil || string(got) != "half of it" {
+		t.Errorf("the first one's file holds %q, %v", got, err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code = do(nil, "", "--endpoints", node, "snapshot", "save", file); code != exitFailure {
+		t.Errorf("the first one is over: exit %d, %q", code, stderr)
+	}
+}
+
 func TestDecimalSize(t *testing.T) {
 	for size, want := range map[int64]string{
 		0: "0 B", 293: "293 B", 999: "999 B", 1000: "1.0 kB", 24_600: "25 kB", 2_100_000: "2.1 MB",

@@ -7,8 +7,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,6 +63,9 @@ func (c *client) userAdd() *cobra.Command {
 	var rules []string
 	file := ""
 	cmd := userVerb("add <name>", "Make a user", 1, func(ctx context.Context, args []string) error {
+		if err := c.mustBeNew(ctx, args[0]); err != nil {
+			return err
+		}
 		given := []string{"reset", "on"}
 		if admin {
 			given = append(given, "~*", "&*", "+@all")
@@ -93,6 +97,20 @@ func (c *client) userAdd() *cobra.Command {
 	f.StringArrayVar(&rules, "rule", nil, "a rule of ACL SETUSER; may be given many times")
 	f.StringVar(&file, "new-password-file", "", "file whose first line is the password; - for standard input")
 	return cmd
+}
+
+// mustBeNew refuses a name that a user has: making it again would take away its rules and passwords.
+func (c *client) mustBeNew(ctx context.Context, name string) error {
+	reply, _, err := c.ask(ctx, true, "ACL", "USERS")
+	if err != nil {
+		return err
+	}
+	names, _ := reply.([]any)
+	if slices.Contains(names, any(name)) {
+		return fmt.Errorf("there is a user %s; nothing was changed: use user passwd, grant, enable or disable, "+
+			"or user delete first", name)
+	}
+	return nil
 }
 
 func (c *client) userPassword() *cobra.Command {
@@ -190,16 +208,31 @@ func (c *client) newPassword(file string) (string, error) {
 	if file != "" && file != "-" {
 		return readSecret("new-password-file", file)
 	}
-	terminal := false
-	if f, ok := c.in.(*os.File); ok && file == "" {
-		info, err := f.Stat()
-		terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+	in := bufio.NewReader(c.in)
+	if file == "-" || !isTerminal(c.in) {
+		return readPassword(in)
 	}
-	if terminal {
-		fmt.Fprint(c.err, "New password: ")
-		defer c.hideInput()()
+	defer c.hideInput()()
+	return askPassword(in, c.err)
+}
+
+// askPassword asks twice: nobody sees what is typed, and a mistake would lock the user out.
+func askPassword(in *bufio.Reader, out io.Writer) (string, error) {
+	fmt.Fprint(out, "New password: ")
+	password, err := readPassword(in)
+	if err != nil {
+		return "", err
 	}
-	line, err := bufio.NewReader(c.in).ReadString('\n')
+	fmt.Fprint(out, "\nThe same again: ")
+	again, err := readPassword(in)
+	if err != nil || again != password {
+		return "", errors.Join(errors.New("the two are not the same; nothing was changed"), err)
+	}
+	return password, nil
+}
+
+func readPassword(in *bufio.Reader) (string, error) {
+	line, err := in.ReadString('\n')
 	line = strings.TrimRight(line, "\r\n")
 	if line == "" {
 		return "", errors.Join(errors.New("no password was given"), ignoreEOF(err))

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
 	"github.com/redkeep/redkeep/commands"
 	"github.com/redkeep/redkeep/raftfsm"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +53,7 @@ func TestUserVerbs(t *testing.T) {
 		{"admin", secret, other + "\n", []string{"user", "add", "app", "--rule", "~app:*", "--rule", "+@all",
 			"--rule",
 			"-@admin", "--rule", "-@dangerous"}, 0, "User app created"},
+		{"admin", secret, secret + "\n", []string{"user", "add", "app"}, 1, "nothing was changed"},
 		{"app", other, "", []string{"put", "app:1", "v"}, 0, "OK"},
 		{"app", other, "", []string{"get", "k"}, 1, "NOPERM"},
 		{"app", other, "", []string{"get", "app:", "--prefix"}, 0, "app:1"},
@@ -123,6 +127,21 @@ func TestPasswordsFromFiles(t *testing.T) {
 	}
 }
 
+// On a terminal, where nobody sees it, a new password is typed twice.
+func TestPasswordIsAskedForTwice(t *testing.T) {
+	for _, tc := range []struct{ typed, want, fails string }{
+		{"horse\nhorse\n", "horse", ""}, {"horse\nhouse\n", "", "not the same"}, {"horse\n", "", "not the same"},
+		{"\n\n", "", "no password"},
+	} {
+		var shown bytes.Buffer
+		got, err := askPassword(bufio.NewReader(strings.NewReader(tc.typed)), &shown)
+		failed := err != nil && tc.fails != "" && strings.Contains(err.Error(), tc.fails)
+		if got != tc.want || failed != (tc.fails != "") || strings.Contains(shown.String(), "hor") {
+			t.Errorf("%q: %q, %v; shown %q", tc.typed, got, err, shown.String())
+		}
+	}
+}
+
 // A file that everybody can read is no place for a password, and a node does not start with one.
 func TestSecretFilesAreLookedAt(t *testing.T) {
 	open := secretFile(t, "x")
@@ -171,3 +190,60 @@ func TestProtectedMode(t *testing.T) {
 		}
 	}
 }
+
+// The password at a mirror's destination comes from a file, for the user that the URL names.
+func TestDestinationPassword(t *testing.T) {
+	c, file := &client{}, secretFile(t, "horse")
+	for _, tc := range []struct{ dest, user, fails string }{
+		{"redis://app@h:1/0", "app", ""}, {"redis://h:1/0", "", ""}, {"h:1,g:2", "", ""},
+		{"redis://app:secret@h:1/0", "app", "leave one out"},
+	} {
+		nodes, err := c.destination(tc.dest)
+		if err == nil {
+			err = withPassword(nodes, file)
+		}
+		if (err == nil) != (tc.fails == "") || err != nil && !strings.Contains(err.Error(), tc.fails) {
+			t.Errorf("%s: %v", tc.dest, err)
+		}
+		for _, n := range nodes {
+			if n.Username != tc.user || n.Password != "horse" {
+				t.Errorf("%s: user %q, password %q", tc.dest, n.Username, n.Password)
+			}
+		}
+	}
+}
+
+// The port for clients of Sentinel asks for the same password from the first moment, without a leader, too,
+// and who comes in there is in the audit log.
+func TestPasswordOfTheSentinelPort(t *testing.T) {
+	audit := filepath.Join(t.TempDir(), "audit")
+	p := startServer(t, "--name", "n1", "--peer-addr", "127.0.0.1:0", "--sentinel-addr", "127.0.0.1:0",
+		"--initial-cluster", "n1=127.0.0.1:0,n2=127.0.0.1:1,n3=127.0.0.1:2", "--audit-file", audit,
+		"--default-password-file", secretFile(t, "first"))
+	var m []string
+	eventually(t, "the listener is open", func() bool {
+		m = sentinelLine.FindStringSubmatch(p.stderr.String())
+		return m != nil
+	})
+	conn, err := net.Dial("tcp", m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for _, s := range [][2]string{{"SENTINEL MYID", "-NOAUTH"}, {"AUTH wrong", "-WRONGPASS"},
+		{"AUTH first", "+OK"}, {"SENTINEL MYID", "$40"}} {
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "%s\r\n", s[0])
+		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, s[1]) {
+			t.Errorf("%s: %q, %v, want %s", s[0], line, err, s[1])
+		}
+	}
+	lines, err := os.ReadFile(audit)
+	if err != nil || !bytes.Contains(lines, []byte(`"msg":"login"`)) || !bytes.Contains(lines, []byte(
+		`"refused"`)) {
+		t.Errorf("the audit log is %s, %v", lines, err)
+	}
+}
+
+var sentinelLine = regexp.MustCompile(`listening for clients of Sentinel.*?(127\.0\.0\.1:\d+)`)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -31,7 +32,8 @@ func newWatch(c *client) *cobra.Command {
 		Use:   "watch [flags] [key [range-end]] [-- command [arguments]]",
 		Short: "Print changes of keys as they happen, or from a past revision on",
 		Long: `Print the changes of a key, or with --prefix of every key that begins with it, until interrupted.
-When the connection or its node is lost the watch goes on through another endpoint, without a gap.
+When the connection or its node is lost the watch goes on through another endpoint, without a gap. It ends
+with an error if none answers when it begins; later it waits for one, and says so.
 
 A command after "--" is run for each change, with REDKEEP_WATCH_REVISION, REDKEEP_WATCH_EVENT_TYPE,
 REDKEEP_WATCH_KEY and REDKEEP_WATCH_VALUE in its environment.
@@ -105,16 +107,24 @@ func (c *client) watchOne(ctx context.Context, o watchOptions, keys, command []s
 	if err != nil {
 		return err
 	}
-	w, err := api.New(api.Config{Endpoints: c.endpoints, Username: c.user, Password: c.password})
+	one := *c
+	one.err = &lockedOutput{w: c.err} // the notices come from another goroutine
+	w, err := api.New(api.Config{
+		Endpoints: c.endpoints, Username: c.user, Password: c.password, TLS: c.tls.config,
+		DialTimeout: min(dialTimeout, c.timeout),
+		Notice: func(err error) {
+			fmt.Fprintf(one.err, "watch: no endpoint serves it now; it goes on when one does: %v\n", err)
+		},
+	})
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	for r := range w.Watch(ctx, keys[0], options...) {
+	for r := range w.Watch(ctx, keys[0], append(options, api.WithFirstAnswer())...) {
 		if r.Err != nil {
 			return watchEnded(r)
 		}
-		if err := c.watched(ctx, r, command); err != nil {
+		if err := one.watched(ctx, r, command); err != nil {
 			return err
 		}
 	}
@@ -125,6 +135,9 @@ func watchEnded(r api.Response) error {
 	if errors.Is(r.Err, api.ErrCompacted) {
 		return fmt.Errorf("watch was canceled: required revision has been compacted; the oldest is %d",
 			r.CompactRevision)
+	}
+	if errors.Is(r.Err, api.ErrUnreachable) {
+		return errors.New(strings.TrimPrefix(r.Err.Error(), "client: "))
 	}
 	return r.Err
 }
@@ -164,12 +177,12 @@ func (c *client) watchLines(ctx context.Context) error {
 	defer cancel()
 	lines := &lockedOutput{w: c.out}
 	each := *c
-	each.out = lines
+	each.out, each.err = lines, &lockedOutput{w: c.err}
 	in := bufio.NewScanner(c.in)
 	for in.Scan() && ctx.Err() == nil {
 		o, keys, command, err := parseWatchLine(in.Text())
 		if err != nil {
-			fmt.Fprintln(c.err, err)
+			fmt.Fprintln(each.err, err)
 			continue
 		}
 		running.Go(func() {

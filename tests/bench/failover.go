@@ -51,21 +51,16 @@ func measureFailover(c config, ps *processes, t *table) error {
 }
 
 func loseLeaders(s *system, t *table) error {
-	// The processes stay in the order of the addresses they were started with; settle reorders the addresses.
-	procOf := map[string]*process{}
-	for _, p := range s.procs {
-		for _, arg := range p.argv {
-			if addr := strings.TrimPrefix(arg, "http://"); slices.Contains(s.addrs, addr) {
-				procOf[addr] = p
-			}
-		}
-	}
 	for range failoverRounds {
 		for _, way := range []string{killName, stopName} {
 			if err := s.settle(); err != nil {
 				return err
 			}
-			took, err := interrupt(s, procOf[s.leader()], way)
+			leader, err := s.procOf(s.leader())
+			if err != nil {
+				return err
+			}
+			took, err := interrupt(s, leader, way)
 			if err != nil {
 				return err
 			}
@@ -73,6 +68,19 @@ func loseLeaders(s *system, t *table) error {
 		}
 	}
 	return nil
+}
+
+// procOf returns the process that serves an address. The processes stay in the order of the addresses they
+// were started with; settle reorders the addresses.
+func (s *system) procOf(addr string) (*process, error) {
+	for _, p := range s.procs {
+		for _, arg := range p.argv {
+			if strings.TrimPrefix(arg, "http://") == addr {
+				return p, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("no process of %s serves %s", s.name, addr)
 }
 
 // interrupt makes the leader go, and comes back when it is up again.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 )
@@ -74,16 +75,46 @@ func (e etcdConn) session(of *rand.Rand) (*concurrency.Session, error) {
 	return s, err
 }
 
+// renewal is a lease of etcd and the stream that its renewals go over. etcd's users keep one stream for all
+// the time (Client.KeepAlive); KeepAliveOnce opens another for each renewal, and measures that. What
+// KeepAlive does not let out is when to renew, so the stream is used as it uses it: a request, and its
+// answer.
+type renewal struct {
+	id     clientv3.LeaseID
+	stream pb.Lease_LeaseKeepAliveClient
+}
+
+var errLeaseGone = errors.New("etcd has ended the lease")
+
 func (e etcdConn) keepAlive(of *rand.Rand) error {
-	if id, ok := kept.Load(of); ok {
-		_, err := e.c.KeepAliveOnce(context.Background(), id.(clientv3.LeaseID))
+	one, ok := kept.Load(of)
+	if !ok {
+		r, err := e.openRenewal()
+		if err != nil {
+			return err
+		}
+		one, _ = kept.LoadOrStore(of, r)
+	}
+	r := one.(*renewal)
+	if err := r.stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(r.id)}); err != nil {
 		return err
 	}
-	l, err := e.c.Grant(context.Background(), int64(leaseTTL/time.Second))
-	if err == nil {
-		kept.Store(of, l.ID)
+	answer, err := r.stream.Recv()
+	if err == nil && answer.TTL <= 0 {
+		err = errLeaseGone
 	}
 	return err
+}
+
+// openRenewal grants a lease and opens its stream, which ends with the connection.
+func (e etcdConn) openRenewal() (*renewal, error) {
+	ctx := context.Background()
+	l, err := e.c.Grant(ctx, int64(leaseTTL/time.Second))
+	if err != nil {
+		return nil, err
+	}
+	stream, err := pb.NewLeaseClient(e.c.ActiveConnection()).LeaseKeepAlive(ctx)
+	return &renewal{l.ID, stream}, err
 }
 
 func (e etcdConn) handOver(of *rand.Rand) error {

@@ -83,18 +83,31 @@ func (ps *processes) killAll() {
 	}
 }
 
-// residentBytes returns the resident memory of the process.
-func (p *process) residentBytes() (int64, error) {
+// resident is the memory of a process, in bytes: all that is resident, and of that what belongs to no file. A
+// page of a mapped file, such as etcd's database, can be taken away when memory is short.
+type resident struct{ all, anonymous int64 }
+
+func (r resident) String() string {
+	return fmt.Sprintf("%d MiB, %d MiB of it anonymous", r.all>>20, r.anonymous>>20)
+}
+
+func (p *process) resident() (r resident, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		return 0, err
+		return r, err
 	}
-	_, rest, ok := bytes.Cut(b, []byte("VmRSS:"))
-	if !ok {
-		return 0, errors.New("no VmRSS line")
+	for name, into := range map[string]*int64{"VmRSS:": &r.all, "RssAnon:": &r.anonymous} {
+		_, rest, ok := bytes.Cut(b, []byte(name))
+		if !ok {
+			return r, fmt.Errorf("/proc/…/status has no line %s", name)
+		}
+		kb, err := strconv.ParseInt(strings.Fields(string(rest))[0], 10, 64)
+		if err != nil {
+			return r, err
+		}
+		*into = kb << 10
 	}
-	kb, err := strconv.ParseInt(strings.Fields(string(rest))[0], 10, 64)
-	return kb << 10, err
+	return r, nil
 }
 
 // cpuTime returns the processor time that the process has used, to 10 ms.

@@ -47,12 +47,16 @@ func memoryAndRestart(c config, s *system, t *table) error {
 		return fmt.Errorf("load %s: %w", s.name, err)
 	}
 	fmt.Printf("  loaded in %v\n", time.Since(from).Round(time.Millisecond))
-	wait(5 * time.Second) // let it finish what it does behind
-	rss, err := s.procs[0].residentBytes()
+	busy, err := s.procs[0].resident()
 	if err != nil {
 		return err
 	}
-	t.memory[s.name] = rss
+	wait(30 * time.Second) // let it finish what it does behind, and give back what an idle node needs no more
+	idle, err := s.procs[0].resident()
+	if err != nil {
+		return err
+	}
+	t.memoryBusy[s.name], t.memory[s.name] = busy, idle
 	s.procs[0].kill()
 	from = time.Now()
 	if err := s.procs[0].launch(); err != nil {
@@ -65,10 +69,10 @@ func memoryAndRestart(c config, s *system, t *table) error {
 		return fmt.Errorf("restart of %s: %w", s.name, err)
 	}
 	t.restart[s.name] = time.Since(from)
-	after, err := s.procs[0].residentBytes()
+	after, err := s.procs[0].resident()
 	t.memoryAfter[s.name] = after
-	fmt.Printf("  %s: %d MiB resident, %d MiB after the restart, which took %v\n",
-		s.name, rss>>20, after>>20, t.restart[s.name].Round(time.Millisecond))
+	fmt.Printf("  %s: resident %v right after the load; %v; after the restart, which took %v, %v\n",
+		s.name, busy, idle, t.restart[s.name].Round(time.Millisecond), after)
 	return err
 }
 

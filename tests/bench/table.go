@@ -13,16 +13,19 @@ import (
 type table struct {
 	rates       map[string]map[string]float64 // scenario, system
 	order       []string
-	memory      map[string]int64
-	memoryAfter map[string]int64
+	memoryBusy  map[string]resident // right after the load
+	memory      map[string]resident // half a minute later
+	memoryAfter map[string]resident // after a restart
 	restart     map[string]time.Duration
 	stalls      map[string]map[string]time.Duration
 	walkP99     time.Duration
 	failover    map[string]map[string]interruptions // way, system
 	growth      growth
+	logins      logins
 	delivery    map[string]time.Duration // of events to watchers, median
 	catchUp     map[string]float64       // events a second from history, by form of watch
 	backup      float64                  // of a save, in MB/s
+	idleWatcher int64                    // bytes of one on the server
 	// SET rates over those without: watchers that do not read, TLS, a million keys that end in a minute.
 	stopped, overTLS, deadlines float64
 	took                        time.Duration
@@ -30,7 +33,8 @@ type table struct {
 
 func newTable() *table {
 	return &table{
-		rates: map[string]map[string]float64{}, memory: map[string]int64{}, memoryAfter: map[string]int64{},
+		rates: map[string]map[string]float64{}, memoryBusy: map[string]resident{},
+		memory: map[string]resident{}, memoryAfter: map[string]resident{},
 		restart: map[string]time.Duration{}, stalls: map[string]map[string]time.Duration{},
 		delivery: map[string]time.Duration{}, failover: map[string]map[string]interruptions{},
 		catchUp: map[string]float64{},
@@ -99,15 +103,18 @@ func (t *table) verdicts() []verdict {
 			"99th percentile of SET while KEYS and SCAN walk all keys: %v, under 20 ms",
 			t.walkP99.Round(10*time.Microsecond))
 	}
-	if t.memory["etcd"] > 0 {
-		add(t.memory["redkeep"] <= t.memory["etcd"], "resident memory: %d MiB, at most etcd's %d MiB",
-			t.memory["redkeep"]>>20, t.memory["etcd"]>>20)
+	if ours, theirs := t.memory["redkeep"].all, t.memory["etcd"].all; theirs > 0 {
+		add(ours <= theirs, "resident memory: %d MiB, at most etcd's %d MiB", ours>>20, theirs>>20)
 		add(t.restart["redkeep"] <= 3*time.Second, "restart: %v, at most 3 s",
 			t.restart["redkeep"].Round(time.Millisecond))
 	}
 	if ours, theirs := t.delivery["redkeep"], t.delivery["etcd"]; ours > 0 && theirs > 0 {
 		add(2*ours <= theirs, "delivery to %d watchers, p50: %v, at most half of etcd's %v", watchers,
 			ours.Round(10*time.Microsecond), theirs.Round(10*time.Microsecond))
+	}
+	if t.idleWatcher > 0 {
+		add(t.idleWatcher <= idleMost, "an idle watcher, one of %d: %d bytes on the server, at most %d",
+			idleWatchers, t.idleWatcher, idleMost)
 	}
 	if t.stopped > 0 {
 		add(t.stopped >= 0.95, "SET, 64 clients, beside %d watchers that do not read: %.0f %%, at least 95 %%",
@@ -131,6 +138,7 @@ func (t *table) verdicts() []verdict {
 		}
 	}
 	t.growth.verdicts(add)
+	t.logins.verdicts(add)
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd, backupSave} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
 			add(worst <= 100*time.Millisecond, "worst SET during %s: %v, at most 100 ms", name,
@@ -184,11 +192,9 @@ func (t *table) writeSingle(b *strings.Builder) {
 	line := func(name string, cell func(system string) string) {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", name, cell("redkeep"), cell("etcd"))
 	}
-	line("resident memory", func(s string) string { return fmt.Sprintf("%d MiB", t.memory[s]>>20) })
-	line("resident memory after a restart", func(s string) string {
-		return fmt.Sprintf("%d MiB",
-			t.memoryAfter[s]>>20)
-	})
+	line("resident memory right after the load", func(s string) string { return t.memoryBusy[s].String() })
+	line("resident memory half a minute later", func(s string) string { return t.memory[s].String() })
+	line("resident memory after a restart", func(s string) string { return t.memoryAfter[s].String() })
 	line("kill -9 to first linearizable read",
 		func(s string) string { return t.restart[s].Round(time.Millisecond).String() })
 	for _, name := range []string{"nothing else", "a snapshot", "compaction"} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -59,10 +60,7 @@ func keyName(i int) string            { return fmt.Sprintf("key:%012d", i) }
 func randomValue(rng *rand.Rand) string {
 	b := make([]byte, valueBytes)
 	for i := 0; i < len(b); i += 8 {
-		v := rng.Uint64()
-		for j := range 8 {
-			b[i+j] = byte(v >> (8 * j))
-		}
+		binary.LittleEndian.PutUint64(b[i:], rng.Uint64())
 	}
 	return string(b)
 }

@@ -21,6 +21,7 @@ const (
 	watchers       = 1000
 	watchedPuts    = 50 // per second
 	stoppedWatches = 100
+	stoppedRounds  = 5
 	watchPrefix    = "key:" // what the writers of throughput.go write
 )
 
@@ -34,6 +35,9 @@ func measureWatches(c config, ps *processes, t *table) error {
 		return err
 	}
 	if err := delivery(c, redkeep, t, watchRedkeep); err != nil {
+		return err
+	}
+	if err := measureIdleWatchers(redkeep, t); err != nil {
 		return err
 	}
 	if err := stoppedWatchers(c, redkeep, t); err != nil {
@@ -260,13 +264,16 @@ func fillSockets(s *system) error {
 // stoppedWatchers measures SETs of 64 clients without and with watchers that have stopped reading, in turn.
 func stoppedWatchers(c config, s *system, t *table) error {
 	sc := scenario{name: "SET, 64 clients", clients: 64, op: setOne}
-	var without, with []float64
-	for i := range c.rounds {
-		rate, err := round(s, sc, c.round, false, uint64(i))
-		if err != nil {
+	var without, with []float64 // one more without: a node gets slower while its history fills
+	alone := func(seed int) error {
+		rate, err := round(s, sc, c.round, false, uint64(seed))
+		without = append(without, rate)
+		return err
+	}
+	for i := range stoppedRounds {
+		if err := alone(i); err != nil {
 			return err
 		}
-		without = append(without, rate)
 		var conns []net.Conn
 		for range stoppedWatches {
 			conn, _, err := subscribeTo(s.leader(), "watch;prefix:"+watchPrefix)
@@ -278,7 +285,7 @@ func stoppedWatchers(c config, s *system, t *table) error {
 		if err := fillSockets(s); err != nil {
 			return err
 		}
-		rate, err = round(s, sc, c.round, false, rand.Uint64())
+		rate, err := round(s, sc, c.round, false, rand.Uint64())
 		for _, conn := range conns {
 			conn.Close()
 		}
@@ -287,9 +294,12 @@ func stoppedWatchers(c config, s *system, t *table) error {
 		}
 		with = append(with, rate)
 	}
-	rss, err := s.procs[0].residentBytes()
+	if err := alone(stoppedRounds); err != nil {
+		return err
+	}
+	memory, err := s.procs[0].resident()
 	t.stopped = median(with) / median(without)
-	fmt.Printf("SET/s with 64 clients: %.0f, beside %d stopped watchers %.0f (%.0f %%), %d MiB resident\n",
-		median(without), stoppedWatches, median(with), 100*t.stopped, rss>>20)
+	fmt.Printf("SET/s with 64 clients: %.0f, beside %d stopped watchers %.0f (%.0f %%), resident %v\n",
+		median(without), stoppedWatches, median(with), 100*t.stopped, memory)
 	return err
 }

@@ -138,3 +138,31 @@ func TestSentinelTellsOfAHandOver(t *testing.T) {
 		t.Errorf("told %q, the leader is %s", told, now.ClientAddr)
 	}
 }
+
+// CLUSTER FAILOVER makes the follower that it is sent to the leader, SENTINEL FAILOVER another member;
+// nothing acknowledged is lost by it, and the Sentinels tell of it.
+func TestFailoverByHand(t *testing.T) {
+	w := newWorld(t)
+	w.settled()
+	ear := dial(t, sentinelAddr(w.Leader()))
+	ear.Timeout = 60 * time.Second
+	want(t, ear, "", "PSUBSCRIBE +switch-mast[e]r")
+	heir := w.Follower()
+	c := dial(t, heir.ClientAddr)
+	want(t, c, "OK", "SET k v")
+	leads := dial(t, w.Leader().ClientAddr)
+	want(t, leads, "ERR You should send CLUSTER FAILOVER to a replica", "CLUSTER FAILOVER")
+	want(t, c, "ERR syntax error", "CLUSTER FAILOVER NOW")
+	want(t, c, "OK", "CLUSTER FAILOVER")
+	if now := w.Leader(); now != heir {
+		t.Fatalf("the leader is %s", now.Name)
+	}
+	heard(t, ear, "+switch-master "+masterName+" ")
+	want(t, c, "v", "GET k")
+	want(t, dial(t, sentinelAddr(w.Follower())), "OK", "SENTINEL FAILOVER "+masterName)
+	if now := w.Leader(); now == heir {
+		t.Errorf("the leader is still %s", now.Name)
+	}
+	heard(t, ear, "+switch-master "+masterName+" ")
+	want(t, dial(t, w.Leader().ClientAddr), "v", "GET k")
+}

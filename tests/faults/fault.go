@@ -11,6 +11,9 @@ type Fault struct {
 	Name string
 	// Least and Spread say how long the fault lasts before it is healed.
 	Least, Spread time.Duration
+	// MayFail tells that other faults can prevent it. It counts as injected when it says that it was done, by
+	// world.achieve, and not when it strikes.
+	MayFail bool
 	// Touches tells that the fault shows in the network's count of packets dropped or held back.
 	Touches bool
 	// Strike begins the fault and returns what ends it; nil if there was no victim, which is no fault.

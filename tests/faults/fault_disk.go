@@ -35,7 +35,9 @@ func fillDisk(w *world, n *node.Node, left int64) func() {
 	n.ExpectExit()
 	ballast := filepath.Join(diskOf(n), "ballast")
 	w.note("disk of %s filled up to %d bytes", n.Name, left)
-	fill(ballast, left)
+	if err := fill(ballast, left); err != nil {
+		w.t.Errorf("the disk of %s is not full: %v", n.Name, err)
+	}
 	return func() {
 		os.Remove(ballast)
 		w.filled = append(w.filled, n)
@@ -58,26 +60,33 @@ func (w *world) revive() {
 	w.filled = nil
 }
 
-// fill makes a file that takes all room but this much. A full disk is what it is for, so errors do not
-// matter.
-func fill(path string, left int64) {
+// fill makes a file that takes all room but this much. It returns nil iff there was no more left, by the file
+// system's own word: its count, or its refusal to take more.
+func fill(path string, left int64) (err error) {
 	file, err := os.Create(path)
-	if err != nil {
-		return
+	if errors.Is(err, unix.ENOSPC) {
+		return nil
 	}
-	defer file.Close()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
 	chunk := make([]byte, 1<<20)
 	for {
 		var fs unix.Statfs_t
-		if unix.Fstatfs(int(file.Fd()), &fs) != nil {
-			return
+		if err := unix.Fstatfs(int(file.Fd()), &fs); err != nil {
+			return err
 		}
 		room := int64(fs.Bavail)*fs.Bsize - left
 		if room <= 0 {
-			return
+			return nil
 		}
-		if _, err := file.Write(chunk[:min(room, int64(len(chunk)))]); err != nil {
-			return
+		_, err := file.Write(chunk[:min(room, int64(len(chunk)))])
+		if errors.Is(err, unix.ENOSPC) {
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +15,16 @@ import (
 // memberFaults change the membership. Their steps have time limits and may end in the middle, since another
 // fault can hold the majority; what a step has left half done, the next one of its kind begins with.
 var memberFaults = []*Fault{
-	{Name: "move leader", Strike: moveLeader},
-	{Name: "add and remove member", Least: 300 * time.Millisecond, Spread: time.Second, Strike: addMember},
-	{Name: "replace member", Strike: replaceMember},
+	{Name: moveLeaderName, MayFail: true, Strike: moveLeader},
+	{Name: addMemberName, MayFail: true, Least: 300 * time.Millisecond, Spread: time.Second, Strike: addMember},
+	{Name: replaceMemberName, MayFail: true, Strike: replaceMember},
 }
+
+const (
+	moveLeaderName    = "move leader"
+	addMemberName     = "add and remove member"
+	replaceMemberName = "replace member"
+)
 
 // memberTime bounds one step.
 const memberTime = 6 * time.Second
@@ -73,13 +80,23 @@ func (w *world) change(words func(ids map[string]string) []string) error {
 
 func moveLeader(w *world) (heal func()) {
 	free := w.free()
-	if len(free) == 0 {
+	w.rng.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
+	i := slices.IndexFunc(free, func(n *node.Node) bool { return !leads(n) })
+	if i < 0 {
 		return nil
 	}
-	to := free[w.rng.IntN(len(free))]
+	to := free[i]
 	err := w.change(func(ids map[string]string) []string { return []string{"MEMBER.MOVELEADER", ids[to.Name]} })
-	w.note("leadership to %s: %v", to.Name, err)
+	if err == nil && leads(to) {
+		w.achieve(moveLeaderName)
+	}
+	w.note("leadership to %s: %v, leads %v", to.Name, err, leads(to))
 	return nothing
+}
+
+func leads(n *node.Node) bool {
+	st, err := n.Status()
+	return err == nil && st["is_leader"] == "1"
 }
 
 // seeds is the flag that joins by any of the cluster's own nodes.
@@ -99,16 +116,23 @@ func addMember(w *world) (heal func()) {
 	}
 	w.spare.Rejoin(w.seeds(nil))
 	w.spare.Launch()
-	err := w.awaitVoter(w.spare)
-	w.note("the spare node joined: %v", err)
-	return func() { w.note("it left: %v", w.sendAway()) }
+	joined := w.awaitVoter(w.spare, "")
+	w.note("the spare node joined: %v", joined)
+	return func() {
+		left := w.sendAway()
+		if joined == nil && left == nil {
+			w.achieve(addMemberName)
+		}
+		w.note("it left: %v", left)
+	}
 }
 
-// awaitVoter waits for a while until some node lists n as a voter.
-func (w *world) awaitVoter(n *node.Node) error {
+// awaitVoter waits for a while until some node lists n as a voter, under another id than it had.
+func (w *world) awaitVoter(n *node.Node, had string) error {
 	return node.Poll(memberTime, func() error {
 		for _, via := range w.cluster.Nodes {
-			if ids, err := memberIDs(via, voting); err == nil && ids[n.Name] != "" && via != n {
+			ids, err := memberIDs(via, voting)
+			if id := ids[n.Name]; err == nil && id != "" && id != had && via != n {
 				return nil
 			}
 		}
@@ -139,10 +163,17 @@ func replaceMember(w *world) (heal func()) {
 	if n == nil {
 		return nil
 	}
+	ids, err := memberIDs(n, anyStatus)
+	if err != nil || ids[n.Name] == "" {
+		w.note("%s does not know its id: %v", n.Name, err)
+		return nil
+	}
 	n.Kill9()
 	n.Rejoin(w.seeds(n), "--replace="+n.Name)
 	n.Launch()
-	err := w.awaitVoter(n)
+	if err = w.awaitVoter(n, ids[n.Name]); err == nil {
+		w.achieve(replaceMemberName)
+	}
 	w.note("%s lost its disk and came back: %v", n.Name, err)
 	return func() {
 		if _, err := os.Stat(n.Dir); err != nil || n.Proc.Running() {

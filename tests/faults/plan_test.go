@@ -3,6 +3,8 @@ package faults
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,21 @@ func TestEveryFaultIsInAProfile(t *testing.T) {
 	}
 }
 
+// docs/RELIABILITY.md says how much a normal pass is.
+func TestRoundsAreCountedRight(t *testing.T) {
+	text, err := os.ReadFile("../../docs/RELIABILITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, p := range profiles {
+		total += p.Rounds
+	}
+	if want := fmt.Sprintf(" %d rounds of faults", total); !strings.Contains(string(text), want) {
+		t.Errorf("the page does not say%s", want)
+	}
+}
+
 func TestDrawnOperationsAreUniqueAndMixed(t *testing.T) {
 	seen, written := map[string]int{}, map[Mark]bool{}
 	for client := range 2 {
@@ -114,6 +131,7 @@ func TestARunWithoutWorkIsNoPass(t *testing.T) {
 		"no revisions": func(r *result) { r.revisions = 0 },
 		"no resume":    func(r *result) { r.watch.resumed = 0 },
 		"no overflow":  func(r *result) { r.fell = 0 },
+		"no probe":     func(r *result) { r.injected["pause leader"] = 1 },
 	} {
 		r := full()
 		if spoil(r); len(r.lackOfWork(profiles[0])) != 1 {
@@ -122,6 +140,16 @@ func TestARunWithoutWorkIsNoPass(t *testing.T) {
 	}
 	if left := missing(profiles[0], map[string]int{"kill leader": 1}); len(left) < 5 {
 		t.Errorf("faults that never struck: %v", left)
+	}
+}
+
+func TestADiskThatCannotBeFilledIsTold(t *testing.T) {
+	dir := t.TempDir()
+	if err := fill(filepath.Join(dir, "ballast"), 1<<62); err != nil {
+		t.Errorf("there is no more than that: %v", err)
+	}
+	if err := fill(filepath.Join(dir, "missing", "ballast"), 0); err == nil {
+		t.Error("nothing was filled, and nobody is told")
 	}
 }
 

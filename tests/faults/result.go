@@ -28,6 +28,7 @@ type result struct {
 	worstGap  time.Duration // longest wait for writes after all faults had ended
 	touched   int64         // packets that network faults dropped or held back
 	snapshots int           // installed by members that were behind
+	probed    int           // reads that woken nodes answered, which had waited in their sockets
 
 	perKind                                  map[string]int // answered
 	answered, maybes, decided, refused, lost int
@@ -132,6 +133,9 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 	if p != soakProfile && res.lacksSnapshots() { // a soak's segment is short: it is asked as a whole
 		say("no snapshot was installed")
 	}
+	if res.injected["pause leader"]+res.injected["pause follower"] > 0 && res.probed == 0 {
+		say("no node that was paused answered a read that had waited")
+	}
 	if res.local < minLocal || res.marks == 0 || res.revisions == 0 || res.versions == 0 || res.whole == 0 {
 		say("%d local reads, %d writes looked up, %d in one revision with another, %d revisions, %d versions",
 			res.local, res.marks, res.whole, res.revisions, res.versions)
@@ -156,7 +160,7 @@ func (res *result) lacksSnapshots() bool {
 	return res.injected["lag behind a snapshot"]+res.injected["lag while cut off"] > 0 && res.snapshots == 0
 }
 
-// missing returns the faults of a profile that never struck.
+// missing returns the faults of a profile that never struck, or never did what they are for.
 func missing(p *Profile, injected map[string]int) (out []string) {
 	all, _ := faultsNamed(p.Faults)
 	for _, f := range all {

@@ -24,6 +24,7 @@ type run struct {
 	profile *Profile
 	start   time.Time
 	acked   atomic.Int64 // acknowledged writes
+	probed  atomic.Int64 // reads that a node found waiting when it woke up, and answered
 	stop    chan struct{}
 	clients []*client
 	locals  []*localReader
@@ -58,6 +59,7 @@ func (r *run) partition(rng *rand.Rand) int { return r.partitions() - 1 - rng.In
 // fresh forgets what an earlier segment has recorded, and waits for partitions that it did not use.
 func (r *run) fresh() {
 	r.clients, r.locals, r.archive = nil, nil, &archive{}
+	r.probed.Store(0)
 	r.watchers, r.facts = nil, nil
 	r.lockers, r.lessees, r.borrowers = nil, nil, nil
 	r.journal = &journal{through: r.journal.through}
@@ -91,6 +93,7 @@ func (r *run) load(nodes []*node.Node) (end func()) {
 func (r *run) probe(n *node.Node, resume func()) {
 	var wg, sent sync.WaitGroup
 	last := r.partitions() - 1
+	before := len(r.clients)
 	for i := range 2 * perEpoch {
 		c := r.newClient(n.ClientAddr)
 		op := &Op{Kind: []*Kind{kvRangeKind, getKind}[i/perEpoch], Partition: last - i%perEpoch, Client: c.client}
@@ -104,6 +107,9 @@ func (r *run) probe(n *node.Node, resume func()) {
 	sent.Wait()
 	resume()
 	wg.Wait()
+	for _, c := range r.clients[before:] {
+		r.probed.Add(int64(len(c.ops) + len(c.refused)))
+	}
 }
 
 // readAll reads every partition of the segment once more, after all faults have ended.
@@ -130,7 +136,9 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	for i := range plan {
 		w.play(i, &plan[i], res)
 	}
+	w.insist(plan, res)
 	end()
+	res.probed = int(r.probed.Load())
 	res.took = time.Since(from)
 	r.settle(t, w, res)
 	res.behind = r.awaitWatchers(t)

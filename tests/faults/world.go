@@ -32,6 +32,7 @@ type world struct {
 	installs map[*node.Process]int // snapshots that each process has taken from a leader
 	fell     map[*node.Process]int // times that a watch of it fell behind
 	notes    []string              // what the faults of this round did, for its line in the log
+	achieved []string              // faults of this round that may fail and have not
 }
 
 // newWorld starts a cluster with a machine and a disk of its own for each node.
@@ -89,6 +90,9 @@ func diskOf(n *node.Node) string { return filepath.Dir(n.Dir) }
 func (w *world) note(format string, args ...any) {
 	w.notes = append(w.notes, fmt.Sprintf(format, args...))
 }
+
+// achieve counts a fault that MayFail.
+func (w *world) achieve(name string) { w.achieved = append(w.achieved, name) }
 
 // free returns the nodes that run and that no other fault of this round has taken.
 func (w *world) free() (out []*node.Node) {

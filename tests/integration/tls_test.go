@@ -80,11 +80,26 @@ s = r.pubsub(); s.subscribe("watch:py"); s.get_message(timeout=5)
 r.set("py", "again")
 m = s.get_message(timeout=5)
 assert m and b'"value":"again"' in m["data"], m
-try:
-    redis.Redis(host=host, port=int(port), ssl=True, ssl_ca_certs=ca).ping()
-    sys.exit("served without a certificate")
-except redis.exceptions.ConnectionError:
-    print("ok")
+def refused(error, ask):
+    try:
+        return ask() and False
+    except error:
+        return True
+plain = dict(host=host, port=int(port), ssl=True, ssl_ca_certs=ca)
+def user(**login):
+    return redis.Redis(**plain, ssl_certfile=cert, ssl_keyfile=key, **login)
+wrong = (redis.exceptions.AuthenticationError, redis.exceptions.ResponseError)
+r.execute_command("ACL", "SETUSER", "py", "on", ">pw", "~py*", "+@all")
+assert user(username="py", password="pw").get("py") == b"again", "GET of a user with a password"
+assert refused(redis.exceptions.NoPermissionError, lambda: user(username="py", password="pw").get("by"))
+assert refused(wrong, user(username="py", password="other").ping), "a wrong password"
+assert r.config_set("requirepass", "sesam"), "CONFIG SET requirepass"
+assert refused(wrong, user().ping), "no password"
+assert user(password="sesam").ping(), "requirepass"
+assert b"sesam" not in repr(r.config_get("*")).encode(), "CONFIG GET"
+r.config_set("requirepass", "")
+assert refused(redis.exceptions.ConnectionError, redis.Redis(**plain).ping), "no certificate"
+print("ok")
 `
 
 // useRealClients: redis-cli, redis-py and redkeep itself, each with and without a certificate.

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redkeep/redkeep/tests/internal/node"
 )
@@ -150,6 +151,37 @@ func TestReplaceOnTheSameMachine(t *testing.T) {
 	if r := n.Do("GET", "a"); r.Text != "1" {
 		t.Errorf("GET: %s", r)
 	}
+}
+
+// A founder whose data is gone does not come back as itself, also when only a follower is there to know it.
+func TestFounderWithoutItsData(t *testing.T) {
+	s := newStage(t, 3)
+	n, via, leader := s.Followers()[0], s.Followers()[1], s.Leader()
+	n.Kill9()
+	if err := os.RemoveAll(n.Dir); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(by ...string) {
+		t.Helper()
+		n.Launch()
+		n.ExpectExit()
+		code, err := n.Proc.WaitExit(30 * time.Second)
+		if code != 1 || err != nil {
+			t.Fatalf("exit code %d, %v", code, err)
+		}
+		for _, want := range append(by, "this member of the initial cluster is not new", "--replace "+n.Name) {
+			if !strings.Contains(n.Proc.Output(), want) {
+				t.Errorf("the refusal lacks %q:\n%s", want, n.Proc.Tail(20))
+			}
+		}
+	}
+	refused()
+	leader.Kill9()
+	refused(via.PeerAddr)
+	leader.Start()
+	n.Rejoin(seed(via), "--replace="+n.Name)
+	n.Start()
+	s.awaitMember(via, n.Name, "a voter", votes)
 }
 
 // A joining node dies again and again on its way; in the end it is one member.

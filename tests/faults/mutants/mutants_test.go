@@ -2,8 +2,11 @@ package mutants
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +16,12 @@ import (
 var (
 	only  = flag.String("only", "*", "names of the mutants to take, as a glob")
 	limit = flag.Duration("limit", 4*time.Minute, "begin no further mutant after this; 0 for no limit")
+	first = flag.Int("first", -1, "number of the mutant to begin with; -1 takes another one each day")
 )
+
+// dailyStep is how far the beginning moves from one day to the next, at least: about as many as are tried
+// within the limit.
+const dailyStep = 11
 
 // leastCaught is how many must be tried within the limit, or the test says nothing.
 const leastCaught = 5
@@ -34,6 +42,36 @@ func mutants(t *testing.T) (list []mutant) {
 		list = append(list, m)
 	}
 	return list
+}
+
+// firstOn is the number of the mutant, of so many, that a pass of this day begins with. The step has no
+// divisor in common with their number, so each has its turn.
+func firstOn(day, count int) int {
+	step := dailyStep
+	for divisor(step, count) != 1 {
+		step++
+	}
+	return day * step % count
+}
+
+func divisor(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// Within as many days as there are mutants each is the first once, which is always tried.
+func TestEveryMutantHasItsTurn(t *testing.T) {
+	for count := 1; count < 100; count++ {
+		seen := map[int]bool{}
+		for day := range count {
+			seen[firstOn(20000+day, count)] = true
+		}
+		if len(seen) != count {
+			t.Errorf("of %d mutants only %d are ever the first", count, len(seen))
+		}
+	}
 }
 
 func workshopFor(t *testing.T) *workshop {
@@ -68,9 +106,16 @@ func TestMutantsAreCaught(t *testing.T) {
 		t.Skip("takes minutes")
 	}
 	w, start := workshopFor(t), time.Now()
-	for i, m := range mutants(t) {
+	list := mutants(t)
+	from := *first % len(list)
+	if *first < 0 {
+		from = firstOn(int(start.Unix()/(24*60*60)), len(list))
+	}
+	var leftOut []string
+	for i, m := range slices.Concat(list[from:], list[:from]) {
 		t.Run(m.name, func(t *testing.T) {
 			if *limit > 0 && i >= leastCaught && time.Since(start) > *limit {
+				leftOut = append(leftOut, m.name)
 				t.Skipf("left out after %v; -limit 0 takes all", *limit)
 			}
 			binary := filepath.Join(t.TempDir(), "redkeep")
@@ -85,4 +130,6 @@ func TestMutantsAreCaught(t *testing.T) {
 			t.Logf("caught in %v by %s\n%s", time.Since(began).Round(100*time.Millisecond), m.args[1], said)
 		})
 	}
+	fmt.Printf("mutants: %d of %d tried, from number %d on; again with -first %d; left out: %s\n",
+		len(list)-len(leftOut), len(list), from, from, strings.Join(leftOut, ", "))
 }
