@@ -85,7 +85,7 @@ func (d *Dispatcher) setDefaultPassword(s *session, wait waiting, password strin
 	if password == "" {
 		rules = []string{"nopass"}
 	}
-	_, err := d.changeUsers(s, wait, func(dir *directory) ([]raftfsm.UserChange, resp.Value, error) {
+	_, done, err := d.changeUsers(s, wait, func(dir *directory) ([]raftfsm.UserChange, resp.Value, error) {
 		u := dir.accounts[defaultUser].Clone()
 		if err := u.Apply(d.table.catalog, d.users.secrets, rules); err != nil {
 			return nil, resp.Value{}, errRule(err)
@@ -93,9 +93,7 @@ func (d *Dispatcher) setDefaultPassword(s *session, wait waiting, password strin
 		rec := raftfsm.UserRecord{Name: defaultUser, Rules: u.Rules()}
 		return []raftfsm.UserChange{{UserRecord: rec}}, resp.OK(), nil
 	})
-	if err == nil {
-		d.users.log.did(s, "user changed", append([]string{defaultUser}, withoutSecrets(rules)...))
-	}
+	d.auditUsers(s, done, "user changed", append([]string{defaultUser}, withoutSecrets(rules)...))
 	return err
 }
 

@@ -175,7 +175,7 @@ func TestTellsQueues(t *testing.T) {
 	}
 }
 
-// Leaving very many channels by name takes no longer than joining them; a name that stands there twice counts
+// Leaving very many channels by name takes about as long as joining them; a name that stands there twice counts
 // once.
 func TestUnsubscribeFromManyByName(t *testing.T) {
 	const many = 100_000
@@ -185,16 +185,18 @@ func TestUnsubscribeFromManyByName(t *testing.T) {
 	for i := range many {
 		names = append(names, fmt.Sprintf("channel:%06d", i))
 	}
+	began := time.Now()
 	c.send(encode(names...))
 	for range many {
 		c.reply()
 	}
+	joined := time.Since(began)
 	c.want(`["unsubscribe" "channel:000001" 99999]`, "UNSUBSCRIBE", "channel:000001", "channel:000001")
 	if got := c.reply(); got != `["unsubscribe" "channel:000001" 99999]` {
 		t.Errorf("the second time: %s", got)
 	}
 	names[0] = "UNSUBSCRIBE"
-	began := time.Now()
+	began = time.Now()
 	c.send(encode(names...))
 	for range many - 1 {
 		c.reply()
@@ -202,7 +204,7 @@ func TestUnsubscribeFromManyByName(t *testing.T) {
 	if got := c.reply(); got != `["unsubscribe" "channel:099999" 0]` {
 		t.Errorf("the last: %s", got)
 	}
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("took %v", took)
+	if took := time.Since(began); took > 4*joined {
+		t.Errorf("joining took %v, leaving %v", joined, took)
 	}
 }

@@ -61,8 +61,8 @@ func TestAHeldPlaceIsNotGivenUpByAWaiter(t *testing.T) {
 	}
 }
 
-// The same without a race: a client has vanished, and the place holds by then. If the lease was its own the lock
-// is free; if the client gave it, the lock is the lease's.
+// The same without a race: a client has vanished, and the place holds by then. If the lease was its own the
+// lock is free; if the client gave it, the lock is the lease's.
 func TestVanishingLeavesToAGivenLeaseWhatItHolds(t *testing.T) {
 	n := startNode(t)
 	c, token := heldLock(t, n)

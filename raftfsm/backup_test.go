@@ -266,7 +266,8 @@ func TestReplayOfABadEntryEnds(t *testing.T) {
 	s.add(ReqLeaderStart+1, func(b []byte) []byte { return b })
 	data := append(make([]byte, headerSize), s.buf...)
 	putHeader(data, Header{Term: 1, Time: 1, Count: uint32(s.n)})
-	if err := r.Apply(&raft.Log{Index: 1, Term: 1, Type: raft.LogCommand, Data: data}); !errors.Is(err, ErrCodec) {
+	err := r.Apply(&raft.Log{Index: 1, Term: 1, Type: raft.LogCommand, Data: data})
+	if !errors.Is(err, ErrCodec) {
 		t.Error(err)
 	}
 }

@@ -265,8 +265,8 @@ func describe(endpoint string, err, pipeline error) error {
 	return askError{endpoint: endpoint, err: err}
 }
 
-// mayTryNext reports whether another endpoint may be asked after err. See client. readOnly stands for whatever
-// may be repeated, renewals of a lease too: they alone of these may be answered UNCERTAIN.
+// mayTryNext reports whether another endpoint may be asked after err. See client. readOnly stands for
+// whatever may be repeated, renewals of a lease too: they alone of these may be answered UNCERTAIN.
 func mayTryNext(err error, readOnly bool) bool {
 	var said redis.Error
 	if errors.As(err, &said) {
