@@ -6,9 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/mvcc"
-	"github.com/redkeep/redkeep/raftfsm"
 	"github.com/redkeep/redkeep/script"
 )
 
@@ -101,8 +99,12 @@ const (
 		"look at MEMBER.LIST before you repeat it")
 	errTakeover = clientError("ERR CLUSTER FAILOVER TAKEOVER is not supported: a leader needs a majority, and " +
 		"with one is elected by itself; nothing was changed")
-	errMemberID    = clientError("ERR invalid member id: 16 hex digits, as MEMBER.LIST shows them")
-	errReadFailed  = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
+	errMemberID   = clientError("ERR invalid member id: 16 hex digits, as MEMBER.LIST shows them")
+	errReadFailed = clientError("CLUSTERDOWN the read could not be confirmed by a majority in time, try again")
+	errBehind     = clientError("CLUSTERDOWN this node is behind and did not catch up in time with what the " +
+		"others have committed; try again, or read from another node")
+	errRenewal = clientError("UNCERTAIN the renewal could not be confirmed in time: it may or may not have " +
+		"been made; repeat it, that does no harm")
 	errKeyNotFound = clientError("ERR key not found")
 	errValueGiven  = clientError("ERR value is provided")
 	errLeaseGiven  = clientError("ERR lease is provided")
@@ -412,62 +414,6 @@ func opError(err error) error {
 	default:
 		return errInternal
 	}
-}
-
-// writeFate is the text for a submission that has no results.
-func (d *Dispatcher) writeFate(err error, bytes int) error {
-	switch {
-	case errors.Is(err, raftfsm.ErrNoLeader):
-		return errNoLeader
-	case errors.Is(err, raftfsm.ErrBusy):
-		return errBusy
-	case errors.Is(err, raftfsm.ErrTooLarge):
-		return errTooLarge(bytes, d.cfg.MaxRequestBytes)
-	case errors.Is(err, raftfsm.ErrClosed):
-		return errClosing
-	default:
-		return errDoubtful // the only safe thing to say of what is not known to be undone
-	}
-}
-
-// readFate is the text for reads that could not be confirmed. A read changes nothing, so it may be
-// repeated.
-func readFate(err error) error {
-	switch {
-	case errors.Is(err, raftfsm.ErrNoLeader):
-		return errNoLeader
-	case errors.Is(err, raftfsm.ErrClosed):
-		return errClosing
-	default:
-		return errReadFailed
-	}
-}
-
-// removedTrouble is what CLUSTER.STATUS says of a member that was removed.
-const removedTrouble = "this member was removed from the cluster"
-
-// changeFate is the text for a change that was not made, or may not have been.
-func changeFate(err error) error {
-	var refused cluster.RefusedChange
-	switch {
-	case errors.As(err, &refused):
-		return clientError("ERR " + string(refused))
-	case errors.Is(err, raftfsm.ErrNoLeader), errors.Is(err, raftfsm.ErrClosed):
-		return readFate(err)
-	default:
-		return errDoubtfulChange
-	}
-}
-
-// refusal is the text for writes that grow the state while the node takes none.
-func refusal(err error) error {
-	switch {
-	case errors.Is(err, raftfsm.ErrDiskFull):
-		return errDiskFull
-	case errors.Is(err, raftfsm.ErrLeaderDiskFull):
-		return errLeaderDiskFull
-	}
-	return errOOM
 }
 
 func errConfigUnwritten(err error) error {

@@ -257,9 +257,9 @@ func (e *evaluation) checkResult(res *mvcc.Result) {
 // expire gets the expiry of keys committed that the script found past their deadline, so that no other node
 // shows them again. The reply stands, whatever has become of them.
 func (e *evaluation) expire(keys []mvcc.ExpireKey) (done, here bool) {
-	for ; len(keys) > 0; keys = keys[min(len(keys), expireAtOnce):] {
+	for batch, rest := raftfsm.SplitExpired(keys); len(batch) > 0; batch, rest = raftfsm.SplitExpired(rest) {
 		sub := e.d.engine.NewSubmission()
-		sub.AddExpire(keys[:min(len(keys), expireAtOnce)])
+		sub.AddExpire(batch)
 		if here, ok := e.submit(sub, readFate); !ok {
 			return true, here
 		}

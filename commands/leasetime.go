@@ -118,7 +118,7 @@ func (d *Dispatcher) finishRenewals(conn *resp.Conn, s *session) bool {
 		case it.decided:
 			continue
 		case call.Err() != nil:
-			it.reply = refused(readFate(call.Err()))
+			it.reply = refused(renewalFate(call.Err()))
 		default:
 			from := it.renewal.from
 			it.reply = it.renewal.render(call.Answers[from : from+len(it.renewal.asks)])

@@ -115,7 +115,7 @@ func (c *call) listen(s *session, kind int, name string, w *pubsub.Watch) *pubsu
 	if w != nil {
 		return hub.Watch(w, k)
 	}
-	l := pubsub.Listener{Name: name}
+	l := pubsub.Listener{Name: name, Owed: c.d.cfg.Sentinel == nil && tellsQueues(kind, name)}
 	span := mvcc.KeySpan(name)
 	switch kind {
 	case listChannels:

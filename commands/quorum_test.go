@@ -139,3 +139,26 @@ func TestScriptOfAVanishedClient(t *testing.T) {
 	server.Close(t.Context())
 	<-ended
 }
+
+// What of a read or of a renewal could not be confirmed says so: a leader may well be known, and a renewal
+// may have been made.
+func TestWhatWasNotConfirmed(t *testing.T) {
+	for _, c := range []struct {
+		err           error
+		read, renewal error
+	}{
+		{raftfsm.ErrNoLeader, errNoLeader, errNoLeader},
+		{raftfsm.ErrClosed, errClosing, errClosing},
+		{raftfsm.ErrUnconfirmed, errReadFailed, errRenewal},
+		{raftfsm.ErrBehind, errBehind, errBehind},
+	} {
+		if read, renewal := readFate(c.err), renewalFate(c.err); read != c.read || renewal != c.renewal {
+			t.Errorf("%v: %v, %v", c.err, read, renewal)
+		}
+	}
+	for text, prefix := range map[error]string{errRenewal: "UNCERTAIN ", errBehind: "CLUSTERDOWN "} {
+		if !strings.HasPrefix(text.Error(), prefix) {
+			t.Error(text)
+		}
+	}
+}

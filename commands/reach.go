@@ -2,6 +2,7 @@ package commands
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/redkeep/redkeep/acl"
@@ -197,6 +198,17 @@ func reachSubscribe(kind int) func(*call, *acl.Query) error {
 
 // The channels that tell what keys hold.
 var tellingChannels = [...]string{"lock:", "election:"}
+
+// tellsQueues reports whether changes of locks or elections may come over a channel or a pattern's channels.
+func tellsQueues(kind int, name string) bool {
+	prefix, exact := name, true
+	if kind == listPatterns {
+		prefix, exact = globPrefix(name)
+	}
+	return kind != listShards && slices.ContainsFunc(tellingChannels[:], func(telling string) bool {
+		return strings.HasPrefix(prefix, telling) || !exact && strings.HasPrefix(telling, prefix)
+	})
+}
 
 // hear adds what a subscription hears: its channel or pattern, and the keys whose news come over it.
 func hear(q *acl.Query, kind int, name string) {

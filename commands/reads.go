@@ -80,14 +80,11 @@ func (d *Dispatcher) stretch(conn *resp.Conn, s *session, round *raftfsm.Round) 
 // was past its deadline got another deadline in the past meanwhile; hiding it is then right.
 const expireRounds = 3
 
-// expireAtOnce bounds the keys of one request to expire.
-const expireAtOnce = 2048
-
 // expire gets the expiry of the keys that the view hid committed. It returns false iff the client vanished.
 func (d *Dispatcher) expire(conn *resp.Conn, s *session) bool {
-	for keys := s.view.expired; len(keys) > 0; keys = keys[min(len(keys), expireAtOnce):] {
+	for batch, rest := raftfsm.SplitExpired(s.view.expired); len(batch) > 0; {
 		sub := d.engine.NewSubmission()
-		sub.AddExpire(keys[:min(len(keys), expireAtOnce)])
+		sub.AddExpire(batch)
 		d.engine.Submit(sub)
 		if !conn.Wait(sub.Done()) {
 			return false
@@ -96,6 +93,7 @@ func (d *Dispatcher) expire(conn *resp.Conn, s *session) bool {
 			s.run.refuse(readFate(err))
 			return true
 		}
+		batch, rest = raftfsm.SplitExpired(rest)
 	}
 	return true
 }

@@ -228,8 +228,7 @@ func clientTracking(c *call, s *session) (resp.Value, error) {
 	return resp.OK(), nil
 }
 
-// startTracking begins tracking, or begins it anew with other options. Keys noted before stay noted by the
-// table until they change; the client is then told twice at most, which does no harm.
+// startTracking begins tracking, or goes on with other options. Keys noted before stay so until they change.
 func (s *session) startTracking(d *Dispatcher, o trackingOptions) {
 	t := &s.tracks
 	prefixes := append(slices.Clone(t.prefixes), o.prefixes...)
@@ -243,11 +242,12 @@ func (s *session) startTracking(d *Dispatcher, o trackingOptions) {
 		target = o.target
 		target.open(d)
 	}
-	client := &pubsub.Tracking{ID: s.id, NoLoop: o.noLoop, Prefixes: prefixes, Tell: s.invalidator(target)}
-	tracker := d.hub.Tracker()
-	if t.client != nil {
-		tracker.Replace(t.client, client)
+	options := pubsub.TrackingOptions{NoLoop: o.noLoop, Prefixes: prefixes, Tell: s.invalidator(target)}
+	client, tracker := t.client, d.hub.Tracker()
+	if client != nil {
+		tracker.Change(client, options)
 	} else {
+		client = &pubsub.Tracking{ID: s.id, TrackingOptions: options}
 		tracker.Start(client)
 	}
 	*t = tracks{client: client, options: o, prefixes: prefixes, target: target}

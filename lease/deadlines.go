@@ -84,19 +84,23 @@ func (d *Deadlines) Add(rec mvcc.Record) {
 	d.mu.tree.Set(item{at: rec.Deadline(), key: rec.Key(), mod: rec.ModRevision()})
 }
 
-// Due returns keys whose deadline is not after now, earliest first, at most max.
-func (d *Deadlines) Due(now mvcc.UnixMilli, max int) []mvcc.ExpireKey {
+// Due returns keys whose deadline is not after now, earliest first: at most so many, and of so many bytes
+// together unless one alone has more. more tells that others are due, too.
+func (d *Deadlines) Due(now mvcc.UnixMilli, most, bytes int) (due []mvcc.ExpireKey, more bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var due []mvcc.ExpireKey
 	d.mu.tree.Scan(func(it item) bool {
-		if it.at > now || len(due) == max {
+		if it.at > now {
+			return false
+		}
+		if bytes -= len(it.key); len(due) == most || len(due) > 0 && bytes < 0 {
+			more = true
 			return false
 		}
 		due = append(due, mvcc.ExpireKey{Key: it.key, Mod: it.mod})
 		return true
 	})
-	return due
+	return due, more
 }
 
 // Next returns the earliest deadline, or 0 if there is none.

@@ -59,7 +59,7 @@ func TestDeadlinesAgainstNaive(t *testing.T) {
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			now += mvcc.UnixMilli(rapid.IntRange(0, 20).Draw(t, "later"))
 			txns := rapid.SliceOfN(rapid.Custom(drawTxn), 1, 3).Draw(t, "txns") // not inside Update: Draw may panic
-			expire := d.Due(now, rapid.IntRange(0, 3).Draw(t, "expire"))
+			expire, _ := d.Due(now, rapid.IntRange(0, 3).Draw(t, "expire"), 100)
 			d.Observe(s.Update(now, func(b *mvcc.Batch) {
 				for _, txn := range txns {
 					b.Txn(txn, nil)
@@ -67,8 +67,8 @@ func TestDeadlinesAgainstNaive(t *testing.T) {
 				b.Expire(expire)
 			}))
 			due, next, all := naive(s, now)
-			if got := d.Due(now, 100); !slices.Equal(got, due) {
-				t.Fatalf("due at %d: %v, want %v", now, got, due)
+			if got, more := d.Due(now, 100, 1000); !slices.Equal(got, due) || more {
+				t.Fatalf("due at %d: %v, want %v; more: %v", now, got, due, more)
 			}
 			if d.Next() != next || d.Len() != all {
 				t.Fatalf("next %d of %d, want %d of %d", d.Next(), d.Len(), next, all)
@@ -85,7 +85,7 @@ func TestDeadlinesAgainstNaive(t *testing.T) {
 	})
 }
 
-// Due gives the earliest first and no more than asked for.
+// Due gives the earliest first, no more than asked for in keys and in bytes, and says whether that was all.
 func TestDueIsLimited(t *testing.T) {
 	s, d := mvcc.New(), NewDeadlines()
 	defer s.Close()
@@ -95,11 +95,16 @@ func TestDueIsLimited(t *testing.T) {
 				Expiry: mvcc.Expiry{Mode: mvcc.ExpiryAt, MS: int64(100 - i)}}}}, nil)
 		}
 	}))
-	got := d.Due(95, 3)
-	if len(got) != 3 || got[0].Key != "9" || got[2].Key != "7" {
-		t.Errorf("due %v", got)
+	for _, c := range []struct {
+		most, bytes, want int
+		more              bool
+	}{{3, 100, 3, true}, {100, 2, 2, true}, {100, 0, 1, true}, {5, 100, 5, false}, {100, 5, 5, false}} {
+		got, more := d.Due(95, c.most, c.bytes)
+		if len(got) != c.want || got[0].Key != "9" || more != c.more {
+			t.Errorf("at most %d keys of %d bytes: due %v, more %v", c.most, c.bytes, got, more)
+		}
 	}
-	if d.Due(90, 3) != nil {
+	if due, more := d.Due(90, 3, 100); due != nil || more {
 		t.Error("something is due before its time")
 	}
 }

@@ -168,7 +168,8 @@ func TestHubUnderConcurrency(t *testing.T) {
 				sub := h.Listen(Listener{Kind: KindPattern, Name: "p", Match: func(string) bool { return true },
 					Frame: frame}, mvcc.PrefixSpan(""), sink)
 				h.Drop(h.Watch(bigWatch(mvcc.Revision(n%3)*s.Revision()/2), sink), sub)
-				h.Tracker().Read(&Tracking{Tell: func([]string) {}}, fmt.Sprint(i, n%10))
+				c := &Tracking{TrackingOptions: TrackingOptions{Tell: func([]string) {}}}
+				h.Tracker().Read(c, fmt.Sprint(i, n%10))
 			}
 		})
 	}
@@ -178,7 +179,8 @@ func TestHubUnderConcurrency(t *testing.T) {
 			b.Txn(&mvcc.Txn{Then: []mvcc.Op{{Kind: mvcc.OpPut, Span: mvcc.KeySpan(fmt.Sprint(i % 50))}}}, nil)
 			_ = b.Compact(b.Revision() - 20)
 		})
-		h.Applied(Applied{Revision: s.Revision(), Events: events, Messages: []Message{{"c", "p", KindChannel}}})
+		said := []Message{{Channel: "c", Payload: "p", Kind: KindChannel}}
+		h.Applied(Applied{Revision: s.Revision(), Events: events, Messages: said})
 		h.Tracker().Changed(events, nil)
 		s.CompactSlice(50)
 	}

@@ -21,6 +21,7 @@ type Listener struct {
 	Kind  Kind
 	Name  string
 	Match func(channel string) bool // KindPattern
+	Owed  bool                      // messages that are owed may be among those that reach it
 	// Frame returns one message as a frame.
 	Frame func(proto int, channel, payload string) []byte
 }
@@ -126,6 +127,18 @@ func (c *channels) publish(m *Message) {
 	})
 }
 
+// gap tells everybody who may have missed messages that are owed.
+func (c *channels) gap(rev mvcc.Revision) {
+	payload := string(AppendGap(nil, rev))
+	for _, kind := range [...]Kind{KindChannel, KindPattern} {
+		for name, a := range c.byName[kind] {
+			if a.listener.Owed {
+				a.post(&Message{Channel: name, Payload: payload, Kind: KindChannel})
+			}
+		}
+	}
+}
+
 func (a *audience) post(m *Message) {
 	var frames [4][]byte
 	for _, s := range a.members {
@@ -159,7 +172,9 @@ func (r *registry) add(l *Listener, n int) {
 	names := r.mu.names[l.Kind]
 	if names[l.Name] += n; names[l.Name] == 0 {
 		delete(names, l.Name)
-		delete(r.mu.patterns, l.Name)
+		if l.Kind == KindPattern { // a channel may have the same name
+			delete(r.mu.patterns, l.Name)
+		}
 	} else if l.Kind == KindPattern && n > 0 {
 		r.mu.patterns[l.Name] = l.Match
 	}
@@ -216,10 +231,10 @@ func (h *Hub) notifications(events []mvcc.Event) {
 			}
 			key := e.Record.Key()
 			if on&NotifyKeyspace != 0 {
-				h.channels.publish(&Message{"__keyspace@0__:" + key, name.name, KindChannel})
+				h.channels.publish(&Message{Channel: "__keyspace@0__:" + key, Payload: name.name, Kind: KindChannel})
 			}
 			if on&NotifyKeyevent != 0 {
-				h.channels.publish(&Message{"__keyevent@0__:" + name.name, key, KindChannel})
+				h.channels.publish(&Message{Channel: "__keyevent@0__:" + name.name, Payload: key, Kind: KindChannel})
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,8 @@ import (
 //     compacted.
 //  5. The inbox is bounded. When apply outruns the hub, events are dropped from the inbox and all watches
 //     put behind; they are in the history. What is nowhere else (messages, keyspace notifications) is
-//     at-most-once by contract, and is lost then.
+//     at-most-once by contract, and is lost then. Of messages that are owed (changes of locks and elections)
+//     it is told that some are missing, before anything later is told.
 //
 // Rejected: delivering on apply's goroutine (every write would pay for all watchers); a lock around the
 // watches (delivery under a lock, or a copy of the watchers per event); a goroutine per watcher (a stack
@@ -53,6 +55,7 @@ type Sink interface {
 type Message struct {
 	Channel, Payload string
 	Kind             Kind // KindChannel, also reaching patterns, or KindShard
+	Owed             bool // those that it would have reached are told if it gets lost
 }
 
 // Applied is what one log entry did.
@@ -81,6 +84,7 @@ type Hub struct {
 	watches  watches
 	catchup  catchup
 	channels channels
+	missed   bool        // messages that are owed got lost, and nobody has been told yet
 	timer    *time.Timer // armed while a watch wants progress
 
 	mu struct {
@@ -109,6 +113,7 @@ type item struct {
 	events   []mvcc.Event
 	messages []Message
 	quiet    bool
+	missed   bool // messages that are owed got lost
 	lost     bool // its events are only in the history
 	replaced bool // the store's contents were replaced
 	do       func()
@@ -179,10 +184,13 @@ func (h *Hub) Applied(a Applied) {
 		return
 	}
 	it := item{revision: a.Revision, quiet: a.Quiet}
+	owed := slices.ContainsFunc(messages, func(m Message) bool { return m.Owed })
 	size := sizeOf(events, messages)
 	if h.mu.bytes+size > inboxBytes && h.mu.bytes > 0 {
+		it.missed = owed
 		h.overrunLocked(it)
 	} else {
+		it.missed = owed && a.Quiet
 		it.events = append(it.events, events...)
 		it.messages = append(it.messages, messages...)
 		h.mu.bytes += size
@@ -196,6 +204,7 @@ func (h *Hub) overrunLocked(it item) {
 	h.stats.Overrun.Add(1)
 	if n := len(h.mu.inbox); n > 0 && h.mu.inbox[n-1].lost {
 		h.mu.inbox[n-1].revision = it.revision
+		h.mu.inbox[n-1].missed = h.mu.inbox[n-1].missed || it.missed
 		return
 	}
 	it.lost = true
@@ -218,7 +227,7 @@ const eventOverhead = 64
 // history, or compacted there.
 func (h *Hub) Replaced() {
 	h.tracker.Flush()
-	h.put(item{revision: h.store.Revision(), replaced: true})
+	h.put(item{revision: h.store.Revision(), replaced: true, missed: true})
 }
 
 // Room tells that a sink that refused a frame has room again.
@@ -268,9 +277,11 @@ func (h *Hub) run() {
 			select {
 			case <-h.stop:
 				return
+			case now := <-h.timer.C: // those that are behind do not keep progress from the others
+				h.progress(now)
 			default:
-				continue
 			}
+			continue
 		}
 		select {
 		case <-h.kick:
@@ -295,6 +306,7 @@ func (h *Hub) turn() (busy bool) {
 	for i := range inbox {
 		h.process(&inbox[i])
 	}
+	h.tellGap()
 	return h.feedHistory()
 }
 
@@ -316,12 +328,22 @@ func (h *Hub) process(it *item) {
 			h.notifications(it.events)
 		}
 	}
-	if !it.quiet {
+	h.missed = h.missed || it.missed
+	if !it.quiet && len(it.messages) > 0 {
+		h.tellGap()
 		for i := range it.messages {
 			h.channels.publish(&it.messages[i])
 		}
 	}
 	if it.do != nil {
 		it.do()
+	}
+}
+
+// tellGap tells that messages that are owed got lost, once for all that did since it was told last.
+func (h *Hub) tellGap() {
+	if h.missed {
+		h.missed = false
+		h.channels.gap(h.position)
 	}
 }

@@ -33,6 +33,13 @@ func AppendProgress(b []byte, rev mvcc.Revision) []byte {
 	return append(appendInt(b, int64(rev)), '}')
 }
 
+// AppendGap appends the payload that stands for messages that were owed and could not be told: they were of
+// revisions up to rev.
+func AppendGap(b []byte, rev mvcc.Revision) []byte {
+	b = append(b, `{"type":"gap","revision":`...)
+	return append(appendInt(b, int64(rev)), '}')
+}
+
 // CompactedReason is the reason of a canceled message.
 const CompactedReason = "required revision has been compacted"
 

@@ -20,7 +20,8 @@ import (
 // Invariants.
 //  1. A client is in the table for a key before it reads the value that it will cache; so a change that it
 //     has not seen finds it there.
-//  2. The table holds at most its limit of keys: to make room, some key is told and forgotten.
+//  2. The table holds at most its limit of keys, and trackingBytes: to make room, some keys are told and
+//     forgotten. While nobody tracks it is empty.
 //  3. After the state was replaced as a whole, every client is told that everything is stale.
 //
 // Rejected: the hub's goroutine as the sender (the acknowledgement could overtake it). Drawback: apply
@@ -31,6 +32,8 @@ type Tracker struct {
 	mu struct {
 		sync.Mutex
 		limit    int
+		most     int // bytes
+		bytes    int // of keys
 		keys     map[string]map[*Tracking]struct{}
 		prefixes map[string]map[*Tracking]struct{}
 		lengths  map[int]int // of the prefixes
@@ -41,10 +44,15 @@ type Tracker struct {
 // Invalidated tells a client which keys are stale; nil: all of them. It must not block.
 type Invalidated func(keys []string)
 
-// Tracking is one client's tracking. Its fields are fixed, but for Tell, which the Tracker guards.
+// Tracking is one client's tracking. From Start on its fields belong to the Tracker, but for ID.
 type Tracking struct {
-	ID       uint64 // of the connection, to know its own writes
-	NoLoop   bool   // its own writes are not told
+	ID uint64 // of the connection, to know its own writes
+	TrackingOptions
+}
+
+// TrackingOptions are what a client may change while it tracks.
+type TrackingOptions struct {
+	NoLoop   bool // its own writes are not told
 	Prefixes []string
 	Tell     Invalidated
 }
@@ -52,9 +60,16 @@ type Tracking struct {
 // TrackingKeys is Redis's default of tracking-table-max-keys.
 const TrackingKeys = 1_000_000
 
+// trackingBytes bounds the memory of the table, roughly: a key's bytes, and trackingEntry for each client
+// that has read it. With keys of ordinary length the bound of keys is reached first.
+const (
+	trackingBytes = 256 << 20
+	trackingEntry = 128
+)
+
 func newTracker() *Tracker {
 	t := &Tracker{}
-	t.mu.limit = TrackingKeys
+	t.mu.limit, t.mu.most = TrackingKeys, trackingBytes
 	t.mu.keys = map[string]map[*Tracking]struct{}{}
 	t.mu.prefixes = map[string]map[*Tracking]struct{}{}
 	t.mu.lengths = map[int]int{}
@@ -68,41 +83,62 @@ func (t *Tracker) Start(c *Tracking) {
 	defer t.mu.Unlock()
 	t.active.Add(1)
 	t.mu.clients[c] = struct{}{}
+	t.listenLocked(c)
+}
+
+// Change gives a client that tracks other options. What it has read stays noted.
+func (t *Tracker) Change(c *Tracking, o TrackingOptions) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unlistenLocked(c)
+	c.TrackingOptions = o
+	t.listenLocked(c)
+}
+
+// Stop ends it. The table forgets the client key by key, as keys change, and holds nothing of it but its
+// place; when it was the last client the table forgets everything.
+func (t *Tracker) Stop(c *Tracking) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.active.Add(-1)
+	delete(t.mu.clients, c)
+	t.unlistenLocked(c)
+	c.TrackingOptions = TrackingOptions{Tell: func([]string) {}}
+	if len(t.mu.clients) == 0 {
+		t.clearLocked()
+	}
+}
+
+// listenLocked enters the prefixes of a client.
+func (t *Tracker) listenLocked(c *Tracking) {
 	for _, p := range c.Prefixes {
 		addTo(t.mu.prefixes, p, c)
 		t.mu.lengths[len(p)]++
 	}
 }
 
-// Replace puts a client with other options in the place of one. Keys noted for the old one are news to the
-// new one.
-func (t *Tracker) Replace(old, c *Tracking) {
-	t.Start(c)
-	t.mu.Lock()
-	for _, clients := range t.mu.keys {
-		if _, noted := clients[old]; noted {
-			delete(clients, old)
-			clients[c] = struct{}{}
-		}
-	}
-	t.mu.Unlock()
-	t.Stop(old)
-}
-
-// Stop ends it. The table forgets the client key by key, as keys change, and holds nothing of it but its
-// place.
-func (t *Tracker) Stop(c *Tracking) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.active.Add(-1)
-	c.Tell = func([]string) {}
-	delete(t.mu.clients, c)
+func (t *Tracker) unlistenLocked(c *Tracking) {
 	for _, p := range c.Prefixes {
 		removeFrom(t.mu.prefixes, p, c)
 		if t.mu.lengths[len(p)]--; t.mu.lengths[len(p)] == 0 {
 			delete(t.mu.lengths, len(p))
 		}
 	}
+}
+
+// clearLocked empties the table of keys and gives its memory back.
+func (t *Tracker) clearLocked() {
+	t.mu.keys, t.mu.bytes = map[string]map[*Tracking]struct{}{}, 0
+}
+
+// takeLocked takes a key out of the table and returns who had read it.
+func (t *Tracker) takeLocked(key string) map[*Tracking]struct{} {
+	clients, known := t.mu.keys[key]
+	if known {
+		t.mu.bytes -= len(key) + trackingEntry*len(clients)
+		delete(t.mu.keys, key)
+	}
+	return clients
 }
 
 func addTo(m map[string]map[*Tracking]struct{}, key string, c *Tracking) {
@@ -121,14 +157,17 @@ func removeFrom(m map[string]map[*Tracking]struct{}, key string, c *Tracking) {
 // Read notes that a client is about to read a key and to cache it.
 func (t *Tracker) Read(c *Tracking, key string) {
 	t.mu.Lock()
-	if _, known := t.mu.keys[key]; !known {
-		key = strings.Clone(key)
+	clients, known := t.mu.keys[key]
+	if !known {
+		clients, key = make(map[*Tracking]struct{}, 1), strings.Clone(key)
+		t.mu.keys[key] = clients
+		t.mu.bytes += len(key)
 	}
-	addTo(t.mu.keys, key, c)
-	var told []news
-	if t.mu.limit > 0 && len(t.mu.keys) > t.mu.limit {
-		told = t.evictLocked(key)
+	if _, noted := clients[c]; !noted {
+		clients[c] = struct{}{}
+		t.mu.bytes += trackingEntry
 	}
+	told := t.evictLocked(key)
 	t.mu.Unlock()
 	spread(told)
 }
@@ -139,19 +178,27 @@ func spread(all []news) {
 	}
 }
 
-// evictLocked forgets some key that is not keep.
+// evictLocked forgets keys other than keep until the table is within its bounds.
 func (t *Tracker) evictLocked(keep string) (told []news) {
-	for key, clients := range t.mu.keys {
+	if !t.fullLocked() {
+		return nil
+	}
+	for key := range t.mu.keys {
 		if key == keep {
 			continue
 		}
-		delete(t.mu.keys, key)
-		for c := range clients {
+		for c := range t.takeLocked(key) {
 			told = append(told, news{c.Tell, []string{key}})
 		}
-		break
+		if !t.fullLocked() {
+			break
+		}
 	}
 	return told
+}
+
+func (t *Tracker) fullLocked() bool {
+	return t.mu.limit > 0 && len(t.mu.keys) > t.mu.limit || t.mu.bytes > t.mu.most
 }
 
 // SetLimit bounds the keys of the table; 0 for no bound.
@@ -233,11 +280,8 @@ func (t *Tracker) gather(events []mvcc.Event, writers []Writer) (all []news) {
 
 // staleLocked tells about one key, and forgets it.
 func (t *Tracker) staleLocked(key string, writer uint64, tell func(*Tracking, string, uint64)) {
-	if clients, known := t.mu.keys[key]; known {
-		delete(t.mu.keys, key)
-		for c := range clients {
-			tell(c, key, writer)
-		}
+	for c := range t.takeLocked(key) {
+		tell(c, key, writer)
 	}
 	for n := range t.mu.lengths {
 		if n > len(key) {
@@ -252,7 +296,7 @@ func (t *Tracker) staleLocked(key string, writer uint64, tell func(*Tracking, st
 // Flush tells every client that everything is stale.
 func (t *Tracker) Flush() {
 	t.mu.Lock()
-	clear(t.mu.keys)
+	t.clearLocked()
 	var all []news
 	for c := range t.mu.clients {
 		all = append(all, news{tell: c.Tell})

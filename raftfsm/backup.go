@@ -24,7 +24,7 @@ import (
 //
 //  1. Index and term are 1: the log of the new cluster is empty. No LeaderStart has been applied, so no
 //     term of the old cluster can be taken for one in which somebody here has led (the read barrier).
-//  2. The members are forgotten; each tells of itself when it starts.
+//  2. The members are forgotten, and the alarms that were up for them; each tells of itself when it starts.
 //  3. The revision goes up by a bump and everything below it counts as compacted. Clients may have seen
 //     revisions above the backup's. Without a bump, new writes would carry those numbers again, and caches
 //     and fencing tokens of before would look valid. With it every number that is given from now on is
@@ -147,7 +147,10 @@ func resetHeader(payload []byte, bump int64) (h SnapshotHeader, err error) {
 }
 
 // Replay applies a log to a state that nobody serves, for `redkeep recover`. Not safe for concurrent use.
-type Replay struct{ m *machine }
+type Replay struct {
+	m      *machine
+	broken bool // an entry could not be applied: the store is locked for good (mvcc.Store.Update)
+}
 
 // NewReplay starts from the state of a new store.
 func NewReplay() *Replay {
@@ -155,18 +158,19 @@ func NewReplay() *Replay {
 	m.hooks = hooks{
 		claim: func(Header) *batch { return nil }, newTerm: func(cluster.Term) {},
 		advanced: func(cluster.Index) {}, foreign: func(uint64, uint64) {},
-		compacted: func() {}, restored: func() {},
+		compacted: func() {}, restored: func() {}, alarmed: func() {},
 	}
-	return &Replay{m}
+	return &Replay{m: m}
 }
 
 // Restore replaces the state by that of a snapshot.
 func (r *Replay) Restore(in io.ReadCloser) error { return r.m.Restore(in) }
 
-// Apply applies the next entry. After an error the state is good for nothing.
+// Apply applies the next entry. After an error the state is good for nothing, and only Close may be called.
 func (r *Replay) Apply(l *raft.Log) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
+			r.broken = true
 			err = fmt.Errorf("%w: %v", ErrCodec, cause)
 		}
 	}()
@@ -188,9 +192,13 @@ func (r *Replay) Write(out io.Writer, bump int64) (SnapshotHeader, error) {
 	if err := s.header.begin(bump); err != nil {
 		return s.header, err
 	}
-	s.members = nil
+	s.members, s.alarms = nil, nil
 	return s.header, s.write(out)
 }
 
-// Close frees the state.
-func (r *Replay) Close() { r.m.store.Close() }
+// Close frees the state, but for one that is broken: that ends with the process.
+func (r *Replay) Close() {
+	if !r.broken {
+		r.m.store.Close()
+	}
+}

@@ -2,6 +2,7 @@ package raftfsm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/redkeep/redkeep/mvcc"
+	"github.com/redkeep/redkeep/pubsub"
 )
 
 // aged has a lease, an overwritten, a deleted and an expiring key, and a member.
@@ -208,5 +210,64 @@ func TestCaptureWaitsForTheBatch(t *testing.T) {
 			t.Errorf("applied %d with %d leases", c.Header().Applied, c.s.leases.Len())
 		}
 	default:
+	}
+}
+
+// A recovery applies whatever a log can hold, and starts without members and their alarms.
+func TestReplayTakesEveryKind(t *testing.T) {
+	r := NewReplay()
+	defer r.Close()
+	fills := map[RequestKind]func(*Submission){
+		ReqTxn:             func(s *Submission) { s.AddTxn(put("a", "1", mvcc.Expiry{})) },
+		ReqLeaseGrant:      func(s *Submission) { s.AddLeaseGrant(5, 60_000) },
+		ReqLeaseCheckpoint: func(s *Submission) { s.addCheckpoint(1, nil) },
+		ReqLeaseRevoke:     func(s *Submission) { s.AddLeaseRevoke(5) },
+		ReqExpire:          func(s *Submission) { s.AddExpire([]mvcc.ExpireKey{{Key: "a", Mod: 1}}) },
+		ReqCompact:         func(s *Submission) { s.AddCompact(2) },
+		ReqPublish:         func(s *Submission) { s.AddPublish(pubsub.Message{Channel: "c", Payload: "p"}) },
+		ReqMember:          func(s *Submission) { s.addMember(memberRecord{ID: 1, Name: "n1"}) },
+		ReqUser:            func(s *Submission) { s.AddUsers(0, []UserChange{setUser("u", "on")}) },
+		ReqAlarm:           func(s *Submission) { s.addAlarmRaise(AlarmCorrupt, 0, "members differ") },
+		ReqLeaderStart: func(s *Submission) {
+			s.add(ReqLeaderStart, func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, 1) })
+		},
+	}
+	for kind := ReqTxn; kind <= ReqLeaderStart; kind++ {
+		s := &Submission{}
+		if fills[kind] == nil {
+			t.Fatalf("no request of kind %d", kind)
+		}
+		fills[kind](s)
+		data := append(make([]byte, headerSize), s.buf...)
+		putHeader(data, Header{Term: 1, Time: 1, Count: uint32(s.n)})
+		l := &raft.Log{Index: uint64(kind), Term: 1, Type: raft.LogCommand, Data: data}
+		if err := r.Apply(l); err != nil {
+			t.Fatalf("kind %d: %v", kind, err)
+		}
+	}
+	var b bytes.Buffer
+	if _, err := r.Write(&b, DefaultBump); err != nil {
+		t.Fatal(err)
+	}
+	l := newLone(t)
+	if err := l.Restore(io.NopCloser(&b)); err != nil {
+		t.Fatal(err)
+	}
+	if members, alarms := *l.members.Load(), l.up(); len(members)+len(alarms) != 0 || !l.get("a").Exists() {
+		t.Errorf("starts with the members %v and the alarms %v", members, alarms)
+	}
+}
+
+// An entry that cannot be applied is an error, which whoever recovers is told: nothing hangs.
+func TestReplayOfABadEntryEnds(t *testing.T) {
+	r := NewReplay()
+	defer r.Close()
+	s := &Submission{}
+	s.add(ReqLeaderStart+1, func(b []byte) []byte { return b })
+	data := append(make([]byte, headerSize), s.buf...)
+	putHeader(data, Header{Term: 1, Time: 1, Count: uint32(s.n)})
+	err := r.Apply(&raft.Log{Index: 1, Term: 1, Type: raft.LogCommand, Data: data})
+	if !errors.Is(err, ErrCodec) {
+		t.Error(err)
 	}
 }

@@ -28,13 +28,15 @@ import (
 // Invariants.
 //  1. A read joins only a round that starts after the read came.
 //  2. Only voters are counted, and only answers to questions of this round.
-//  3. A round is confirmed only in the term in which it noted the commit index.
+//  3. A round is confirmed only in the term in which it noted the commit index, by the leader of that term,
+//     who still is that when the round is over: the commit index of a follower may be behind.
 //
 // Rejected: raft.VerifyLeader, which counts non-voters and answers that were on their way before the
 // call; reads by leader lease, which trust clocks; reads through the log, which cost a disk sync.
 // Drawback: one round trip to the quickest voters per round, on an idle cluster too.
 type barrier struct {
 	node    *cluster.Node
+	raft    standing       // that node
 	ready   *atomic.Uint64 // term of the last LeaderStart applied here
 	applied *atomic.Uint64
 	now     func() mvcc.UnixMilli
@@ -52,6 +54,14 @@ type barrier struct {
 		next   *Round // joins go here; nil until somebody joins
 		closed bool
 	}
+}
+
+// standing is what a node says of its own place. It says each at a moment of its own: between two answers it
+// may have been deposed. Tests supply one that is.
+type standing interface {
+	IsLeader() bool
+	Term() cluster.Term
+	CommitIndex() cluster.Index
 }
 
 // Point is what a confirmed round tells.
@@ -89,12 +99,11 @@ var closedChan = func() chan struct{} {
 // immediate confirms at once where this member is the only voter and has applied what it committed:
 // the majority is itself, and nobody has to be asked.
 func (b *barrier) immediate() (Point, bool) {
-	term := b.node.Term()
-	if !b.soleVoter() || !b.node.IsLeader() || uint64(term) != b.ready.Load() {
+	if !b.soleVoter() {
 		return Point{}, false
 	}
-	point := Point{Index: b.node.CommitIndex(), Now: b.now()}
-	if b.applied.Load() < uint64(point.Index) || b.node.Term() != term {
+	point, err := b.note(func(cluster.Term) bool { return true })
+	if err != nil || b.applied.Load() < uint64(point.Index) {
 		return Point{}, false
 	}
 	b.stats.Rounds.Add(1)
@@ -170,10 +179,23 @@ func (b *barrier) serve(r *Round) {
 			return
 		}
 		if !b.pause(over) {
-			b.finish(r, ErrNoLeader)
+			b.finish(r, b.whyNot())
 			return
 		}
 	}
+}
+
+// whyNot says why no round was confirmed in time.
+func (b *barrier) whyNot() error {
+	select {
+	case <-b.stop:
+		return ErrClosed
+	default:
+	}
+	if _, _, ok := b.node.Leader(); !ok {
+		return ErrNoLeader
+	}
+	return ErrUnconfirmed
 }
 
 // pause waits a moment before the next attempt; false when the time is over.
@@ -211,18 +233,28 @@ func (b *barrier) attempt(over <-chan struct{}) (Point, error) {
 
 // lead is the leader's round.
 func (b *barrier) lead(over <-chan struct{}) (Point, error) {
-	term := b.node.Term()
-	if uint64(term) != b.ready.Load() || b.node.HighestTerm() > term {
+	return b.note(func(term cluster.Term) bool {
+		return b.node.HighestTerm() <= term && (b.soleVoter() || b.majority(term, b.node.Voters(), over))
+	})
+}
+
+// note notes the commit index, and confirms it if a majority knows no later term (invariant 3).
+func (b *barrier) note(majority func(term cluster.Term) bool) (Point, error) {
+	term := b.raft.Term()
+	if !b.leads(term) {
 		return Point{}, errNotConfirmed
 	}
-	point := Point{Index: b.node.CommitIndex(), Now: b.now()}
-	if b.soleVoter() {
-		return point, nil
-	}
-	if !b.majority(term, b.node.Voters(), over) || b.node.Term() != term {
+	point := Point{Index: b.raft.CommitIndex(), Now: b.now()}
+	if !majority(term) || !b.leads(term) {
 		return Point{}, errNotConfirmed
 	}
 	return point, nil
+}
+
+// leads reports whether this node leads a term that has started here. The caller has read the term before; as
+// it is the same after this node said that it leads, it leads that one.
+func (b *barrier) leads(term cluster.Term) bool {
+	return b.raft.IsLeader() && b.raft.Term() == term && b.ready.Load() == uint64(term)
 }
 
 // majority asks the voters and reports whether a majority, this node included, knows no later term.
@@ -322,7 +354,7 @@ func (b *barrier) awaitApplied(index cluster.Index, over <-chan struct{}) error 
 		select {
 		case <-b.reached:
 		case <-over:
-			return ErrNoLeader
+			return ErrBehind
 		case <-b.stop:
 			return ErrClosed
 		}

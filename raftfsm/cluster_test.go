@@ -310,7 +310,7 @@ func TestBarrierAtASilentLeader(t *testing.T) {
 	g.leader().node.Handle(kindReadIndex, func(cluster.MemberID, []byte, func([]byte)) {})
 	for range 3 {
 		start := time.Now()
-		if _, err := m.read("a"); !errors.Is(err, ErrNoLeader) {
+		if _, err := m.read("a"); !errors.Is(err, ErrUnconfirmed) {
 			t.Errorf("read: %v", err)
 		}
 		if took := time.Since(start); took > 3*time.Second {

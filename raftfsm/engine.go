@@ -185,11 +185,12 @@ func (e *Engine) OnStored() { e.proposer.onStored() }
 
 // Start runs the engine on a node that was opened with this engine's FSM.
 func (e *Engine) Start(node *cluster.Node) {
-	e.node, e.proposer.node, e.barrier.node = node, node, node
+	e.node, e.proposer.node, e.barrier.node, e.barrier.raft = node, node, node, node
 	e.startTelling(node.Stats().LastIndex)
 	e.machine.hub.Start()
 	e.running.Store(true)
 	node.Handle(kindForward, e.proposer.receive)
+	node.Handle(kindTurnAway, e.proposer.turnedAway)
 	node.Handle(kindReadIndex, e.barrier.answer)
 	node.Handle(kindStatus, e.answerStatus)
 	node.Handle(kindLeases, e.leases.receive)

@@ -2,8 +2,8 @@ package raftfsm
 
 import "errors"
 
-// The fate of a submission or of a read-barrier round. Each says whether something may have been
-// done: only ErrUncertain leaves a doubt.
+// The fate of a submission, of a read-barrier round or of a question about leases. Each says whether
+// something may have been done: only ErrUncertain leaves a doubt, and ErrUnconfirmed about a renewal.
 var (
 	// ErrNoLeader: no leader was known, or none took the batch, within the request timeout. Definitely not done.
 	ErrNoLeader = errors.New("no leader is known")
@@ -15,6 +15,11 @@ var (
 	ErrTooLarge = errors.New("request is too large")
 	// ErrClosed: the engine is closing and has not proposed the requests. Definitely not done.
 	ErrClosed = errors.New("node is shutting down")
+	// ErrUnconfirmed: a leader is known, but a majority did not confirm in time that it still leads, or did not
+	// take what it was asked for. A read may be repeated; so may a renewal of a lease, which may have been made.
+	ErrUnconfirmed = errors.New("not confirmed in time")
+	// ErrBehind: the read was confirmed, but this member has not applied in time all that it has to show.
+	ErrBehind = errors.New("this member is behind")
 	// ErrUncertain: the requests were proposed and their outcome did not show within the request timeout.
 	ErrUncertain = errors.New("outcome unknown")
 )

@@ -12,16 +12,18 @@ import (
 // carries the mod_revision it was seen at, so a key written meanwhile stays. The loop sleeps until the next
 // deadline, at most a tick, and takes one batch at a time, so that expiring a million keys shares the log
 // with everybody else. Where keys end all the time it rests for a moment after each batch: an entry costs
-// its sync and its round whether it holds one key or a thousand. A key that a transaction touches past its
-// deadline is ended by that transaction; one that a linearizable read meets is ended first, at that
-// reader's request.
+// its sync and its round whether it holds one key or a thousand. A batch is bounded by the bytes of its
+// keys, too: were it larger than a request may be, the same keys would be due for ever and none would end.
+// A key that a transaction touches past its deadline is ended by that transaction; one that a linearizable
+// read meets is ended first, at that reader's request.
 //
 // Rejected: hiding by the reader's clock (two members disagree), and buntdb's own TTL (it reads the
 // clock while it applies). Drawback: between deadline and entry the key still counts in DBSIZE.
 const (
 	expiryTick  = 100 * time.Millisecond
 	expiryRest  = 20 * time.Millisecond
-	expiryBatch = 1000 // keys per request
+	expiryBatch = 1000       // keys per request
+	expiryBytes = entryBytes // of those keys, unless one alone has more
 )
 
 func (e *Engine) expiry() {
@@ -37,11 +39,11 @@ func (e *Engine) expiry() {
 		}
 		least := time.Millisecond
 		for e.leading() {
-			n := e.expireDue(sub)
-			if n > 0 {
+			some, more := e.expireDue(sub)
+			if some {
 				least = expiryRest
 			}
-			if n < expiryBatch {
+			if !more {
 				break
 			}
 		}
@@ -54,21 +56,31 @@ func (e *Engine) leading() bool {
 	return e.node.IsLeader() && e.machine.ready.Load() == uint64(e.node.Term())
 }
 
-// expireDue ends one batch of due keys and returns how many they were; 0 if it failed.
-func (e *Engine) expireDue(sub *Submission) int {
-	due := e.machine.deadlines.Due(e.Now(), expiryBatch)
+// expireDue ends one batch of due keys. some tells that there were any, more that it is not over: others are
+// due, and this batch has ended.
+func (e *Engine) expireDue(sub *Submission) (some, more bool) {
+	due, more := e.machine.deadlines.Due(e.Now(), expiryBatch, expiryBytes)
 	if len(due) == 0 {
-		return 0
+		return false, false
 	}
 	sub.AddExpire(due)
 	e.Submit(sub)
 	<-sub.Done() // comes within the request timeout, and when the engine closes
-	failed := sub.Err() != nil
+	ended := sub.Err() == nil
 	sub.Reset()
-	if failed {
-		return 0
+	return true, more && ended
+}
+
+// SplitExpired cuts keys past their deadline into those that go into one request, one at least, and the rest.
+func SplitExpired(keys []mvcc.ExpireKey) (batch, rest []mvcc.ExpireKey) {
+	n, bytes := 0, 0
+	for n < min(len(keys), expiryBatch) {
+		if bytes += len(keys[n].Key); n > 0 && bytes > expiryBytes {
+			break
+		}
+		n++
 	}
-	return len(due)
+	return keys[:n], keys[n:]
 }
 
 // untilNext returns how long to sleep: to the next deadline, but so long at least and a tick at most.

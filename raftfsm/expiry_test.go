@@ -2,6 +2,8 @@ package raftfsm
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,5 +29,38 @@ func TestKeysThatEndShareEntries(t *testing.T) {
 	t.Logf("%d keys ended by %d entries in %v", n, entries, time.Since(from))
 	if uint64(entries) > most {
 		t.Errorf("%d entries, at most %d", entries, most)
+	}
+}
+
+// Keys so long that those of one batch would not fit into one request end, too.
+func TestLongKeysEnd(t *testing.T) {
+	g := newGroup(t, 1, Config{MaxRequestBytes: 1 << 20})
+	m := g.leader()
+	long, end := strings.Repeat("k", 10<<10), int64(m.Now())+1000
+	for i := range 10 {
+		s := m.NewSubmission()
+		for k := range 30 {
+			s.AddTxn(put(fmt.Sprint(long, i, "-", k), "", mvcc.Expiry{Mode: mvcc.ExpiryAt, MS: end}))
+		}
+		m.Submit(s)
+		if <-s.Done(); s.Err() != nil {
+			t.Fatal(s.Err())
+		}
+	}
+	await(t, "the end of all keys", func() bool { return m.Store().Len() == 0 })
+}
+
+func TestSplitExpired(t *testing.T) {
+	keys := []mvcc.ExpireKey{{Key: strings.Repeat("a", expiryBytes+1)}, {Key: "b"}, {Key: "c"},
+		{Key: strings.Repeat("d", expiryBytes-1)}}
+	for range expiryBatch {
+		keys = append(keys, mvcc.ExpireKey{Key: "e"})
+	}
+	var sizes []int
+	for batch, rest := SplitExpired(keys); len(batch) > 0; batch, rest = SplitExpired(rest) {
+		sizes = append(sizes, len(batch))
+	}
+	if !slices.Equal(sizes, []int{1, 2, 2, expiryBatch - 1}) {
+		t.Errorf("batches of %v keys", sizes)
 	}
 }

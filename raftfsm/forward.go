@@ -1,6 +1,7 @@
 package raftfsm
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -14,9 +15,14 @@ import (
 // last one and what it answered, answers a repetition the same, and refuses an older number. So a copy
 // that lingers in a broken connection can never be logged beside its successor.
 //
-// Three answers. Accepted: raft has it, the log will tell. Refused: the leader of that very term did
-// not take it and never will, the batch is definitely not done. Not leader: this node knows nothing
-// of the batch; if an earlier copy may have reached somebody, only the log can tell.
+// Three answers. Accepted: it waits for its round, the log will tell. Refused: the leader of that very
+// term did not take it and never will, the batch is definitely not done. Not leader: this node knows
+// nothing of the batch; if an earlier copy may have reached somebody, only the log can tell.
+//
+// Raft may refuse what the leader has accepted, as during a hand-over of leadership that then fails: the
+// term goes on, and no log will tell. The leader remembers such a number as refused, so that no copy of it
+// is taken, and tells its origin by a message of its own. Should that get lost, the batch ends with its
+// submissions' time (timeouts.go).
 //
 // Rejected: numbering with gaps and retransmission of several batches, which buys nothing, because
 // what waits meanwhile is packed into the next batch anyway. Drawback: a follower's batches are at
@@ -27,6 +33,7 @@ const (
 	kindReadIndex = 0x10
 	kindStatus    = 0x11
 	kindLeases    = 0x12
+	kindTurnAway  = 0x13
 
 	kindMembership = 0x14
 	kindChange     = 0x15
@@ -108,28 +115,18 @@ func (p *proposer) mayHaveArrived(b *batch) bool {
 	return b.arrived
 }
 
-// resend repeats the batch whose connection broke, while its term lasts. One whose submissions have
-// all timed out is dropped instead.
+// resend repeats the batch whose connection broke, while its term lasts.
 func (p *proposer) resend() {
 	p.mu.Lock()
 	i := slices.IndexFunc(p.mu.inflight, func(b *batch) bool { return b.forward == lost })
-	if i < 0 {
+	if i < 0 || p.mu.inflight[i].term != p.node.Term() {
 		p.mu.Unlock()
 		return
 	}
 	b := p.mu.inflight[i]
-	alive := slices.ContainsFunc(b.subs, func(s *Submission) bool { return s != nil })
-	again := alive && b.term == p.node.Term()
-	if again {
-		b.forward = sent
-	}
-	if !alive {
-		p.mu.inflight = slices.Delete(p.mu.inflight, i, i+1)
-	}
+	b.forward = sent
 	p.mu.Unlock()
-	if again {
-		p.forward(b)
-	}
+	p.forward(b)
 }
 
 // taken is what the leader of a term remembers of an origin: who it is, the last batch number, and the
@@ -154,8 +151,8 @@ func (p *proposer) receive(from cluster.MemberID, payload []byte, reply func([]b
 	reply([]byte{byte(v)})
 }
 
-// take decides on a batch; first tells that it now waits for its round. Should it never reach the log, the
-// LeaderStart of a later term tells its origin.
+// take decides on a batch; first tells that it now waits for its round. Should it never reach the log,
+// turnAway tells its origin, or the LeaderStart of a later term does.
 func (p *proposer) take(from cluster.MemberID, h Header, data []byte) (v verdict, first bool) {
 	term := p.node.Term()
 	if !p.node.IsLeader() || h.Term != term || uint64(term) != p.ready.Load() {
@@ -182,4 +179,51 @@ func (p *proposer) forwarder(origin uint64) cluster.MemberID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.mu.taken[origin].from
+}
+
+// turnAway is called at the leader when raft has refused a batch that was accepted: it is in no log. It is
+// not taken again, and its origin is told.
+func (p *proposer) turnAway(h *Header) {
+	p.mu.Lock()
+	t, known := p.mu.taken[h.Origin]
+	known = known && p.mu.rounds.term == h.Term
+	if known && t.number == h.Batch {
+		p.mu.taken[h.Origin] = taken{from: t.from, number: t.number, answer: verdictRefused}
+	}
+	p.mu.Unlock()
+	if known {
+		p.node.Send(t.from, kindTurnAway, appendTurnAway(nil, h), func([]byte, error) {})
+	}
+}
+
+// appendTurnAway appends the message of kindTurnAway: u64 origin, u64 batch, u64 term.
+func appendTurnAway(b []byte, h *Header) []byte {
+	for _, n := range [...]uint64{h.Origin, h.Batch, uint64(h.Term)} {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	return b
+}
+
+// turnedAway is the origin's side: the cluster.Handler of kindTurnAway.
+func (p *proposer) turnedAway(_ cluster.MemberID, payload []byte, reply func([]byte)) {
+	r := reader{b: payload}
+	origin, number, term := r.u64(), r.u64(), cluster.Term(r.u64())
+	if r.end() == nil && origin == p.origin {
+		p.refusedNumber(number, term)
+	}
+	reply(nil)
+}
+
+// refusedNumber is refused for a batch that may have been answered meanwhile.
+func (p *proposer) refusedNumber(number uint64, term cluster.Term) {
+	p.mu.Lock()
+	i := slices.IndexFunc(p.mu.inflight, func(b *batch) bool { return b.number == number && b.term == term })
+	var b *batch
+	if i >= 0 {
+		b = p.mu.inflight[i]
+	}
+	p.mu.Unlock()
+	if b != nil {
+		p.refused(b)
+	}
 }

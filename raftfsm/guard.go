@@ -42,7 +42,7 @@ type guard struct {
 	differing atomic.Uint64 // comparisons that found a difference
 	leaderLow atomic.Bool   // the leader's disk is nearly full
 
-	doubts    int       // rounds in a row without a majority for any footprint; of the guard's goroutine
+	doubts    doubts    // of the guard's goroutine
 	handedOff time.Time // when leadership was last given up
 
 	mu struct {
@@ -77,6 +77,7 @@ func (g *guard) run() {
 	for {
 		select {
 		case now := <-tick.C:
+			g.doubts.nextRound()
 			g.look(now)
 			g.askAll()
 			g.yield(now)

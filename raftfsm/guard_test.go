@@ -167,3 +167,26 @@ func TestClockTrouble(t *testing.T) {
 		t.Error(why)
 	}
 }
+
+// Doubts are counted by rounds, not by answers, and a round of agreement ends them.
+func TestDoubtsCountRounds(t *testing.T) {
+	var d doubts
+	for round := 1; round <= 3; round++ {
+		d.nextRound()
+		for range 4 { // as many members differ
+			if got := d.add(); got != round {
+				t.Fatalf("round %d counts as %d", round, got)
+			}
+		}
+		d.agreed = true // another member does not
+	}
+	d.nextRound()
+	if d.nextRound(); d.add() != 4 {
+		t.Error("a round in which nobody answered ended the row")
+	}
+	d.nextRound()
+	d.agreed = true
+	if d.nextRound(); d.add() != 1 {
+		t.Error("agreement did not end the row")
+	}
+}

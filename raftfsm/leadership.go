@@ -36,8 +36,9 @@ func (e *Engine) leadership() {
 	}
 }
 
-// startTerm proposes LeaderStart in a term that this node leads and has not started yet. If the
-// proposal is lost it is repeated at the next tick; a second one in the same term does no harm.
+// startTerm proposes LeaderStart in a term that this node leads and has not started yet. If its outcome
+// does not show in time it is repeated at the next tick; a second one in the same term starts nothing
+// (machine.announce).
 func (e *Engine) startTerm() {
 	term := e.node.Term()
 	if !e.node.IsLeader() || e.machine.ready.Load() == uint64(term) {

@@ -83,7 +83,7 @@ func (m *machine) observeQueues() {
 	for i := range changes {
 		if c := &changes[i]; c.Published() {
 			m.told.messages = append(m.told.messages, pubsub.Message{
-				Kind: pubsub.KindChannel, Channel: c.Channel(), Payload: string(c.JSON()),
+				Kind: pubsub.KindChannel, Channel: c.Channel(), Payload: string(c.JSON()), Owed: true,
 			})
 		}
 	}

@@ -63,13 +63,15 @@ type LeaseCall struct {
 	err      error
 	done     chan struct{}
 	deadline time.Time
+	tried    bool             // a leader was asked: renewals may have been made
 	reply    func(*LeaseCall) // of a call that came from another member
 }
 
 // Done is closed when the call is over.
 func (c *LeaseCall) Done() <-chan struct{} { return c.done }
 
-// Err returns nil iff the call is answered. REQUIRES: Done is closed.
+// Err returns nil iff the call is answered. After ErrUnconfirmed its renewals may have been made or not.
+// REQUIRES: Done is closed.
 func (c *LeaseCall) Err() error { return c.err }
 
 func (c *LeaseCall) finish(err error) {
@@ -189,12 +191,20 @@ func refuseForwarded(calls []*LeaseCall) (own []*LeaseCall) {
 func late(calls []*LeaseCall, now time.Time) (left []*LeaseCall) {
 	for _, c := range calls {
 		if now.After(c.deadline) {
-			c.finish(ErrNoLeader)
+			c.finish(c.whyNot())
 			continue
 		}
 		left = append(left, c)
 	}
 	return left
+}
+
+// whyNot says why a call was not answered in time.
+func (c *LeaseCall) whyNot() error {
+	if c.tried {
+		return ErrUnconfirmed
+	}
+	return ErrNoLeader
 }
 
 // pause waits a moment before the next attempt; false when the engine closes.
@@ -224,6 +234,7 @@ func (d *leaseDesk) lead(calls []*LeaseCall) (left []*LeaseCall) {
 	var pending, ending []*LeaseCall
 	var refs []lease.Ref
 	for _, c := range calls {
+		c.tried = true
 		switch d.answer(c, uint64(term), &refs) {
 		case lease.NotHere:
 			left = append(left, c)
@@ -304,34 +315,33 @@ func (d *leaseDesk) leaseOf(ask *LeaseAsk) (id mvcc.LeaseID, ok bool) {
 // answer.
 func (d *leaseDesk) replicate(calls []*LeaseCall, refs []lease.Ref) {
 	d.slow.Go(func() {
-		renewed := map[mvcc.LeaseID]bool{}
+		gone := map[mvcc.LeaseID]bool{}
 		sub := d.engine.NewSubmission()
 		sub.addLeaseRenew(refs)
 		d.engine.Submit(sub)
 		<-sub.Done()
 		if err := sub.Err(); err != nil {
 			for _, c := range calls {
-				c.finish(ErrNoLeader) // a renewal may be repeated, whether it was done or not
+				c.finish(ErrUnconfirmed) // a renewal may be repeated, whether it was done or not
 			}
 			return
 		}
 		for i, ref := range refs {
 			if sub.Result(0).Ops[i].N == 0 {
-				renewed[ref.ID] = false
+				gone[ref.ID] = true
 			}
 		}
 		for _, c := range calls {
-			d.forget(c, renewed)
+			d.forget(c, gone)
 			c.finish(nil)
 		}
 	})
 }
 
-// forget takes back the answers about leases that were not renewed.
-func (d *leaseDesk) forget(c *LeaseCall, renewed map[mvcc.LeaseID]bool) {
+// forget takes back the answers about leases that are gone.
+func (d *leaseDesk) forget(c *LeaseCall, gone map[mvcc.LeaseID]bool) {
 	for i := range c.Asks {
-		id, ok := d.leaseOf(&c.Asks[i])
-		if _, gone := renewed[id]; !ok || gone {
+		if id, ok := d.leaseOf(&c.Asks[i]); !ok || gone[id] {
 			c.Answers[i] = LeaseAnswer{}
 		}
 	}

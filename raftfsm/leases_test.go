@@ -2,9 +2,11 @@ package raftfsm
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/lease"
 	"github.com/redkeep/redkeep/mvcc"
 )
@@ -343,5 +346,50 @@ func TestManyLeasesEndAtOnce(t *testing.T) {
 	}
 	if m.Store().Len() != 1 {
 		t.Errorf("%d keys left", m.Store().Len())
+	}
+}
+
+// A follower asks the leader once, although a renewal that has to be replicated takes its time.
+func TestASlowRenewalIsAskedOnce(t *testing.T) {
+	g := newGroup(t, 3, Config{})
+	lead, m := g.leader(), g.follower()
+	m.grant(t, 1, 60_000)
+	var asked atomic.Int32
+	lead.node.Handle(kindLeases, func(from cluster.MemberID, payload []byte, reply func([]byte)) {
+		asked.Add(1)
+		time.AfterFunc(1500*time.Millisecond, func() { lead.leases.receive(from, payload, reply) })
+	})
+	a, err := m.ask(LeaseAsk{ID: 1, Renew: true})
+	if err != nil || !a[0].Found || asked.Load() != 1 {
+		t.Errorf("%v, %v; asked %d times", a, err, asked.Load())
+	}
+}
+
+// But it does not wait for a leader that leads no more.
+func TestADeposedLeaderIsNotWaitedFor(t *testing.T) {
+	g := newGroup(t, 3, Config{})
+	lead, m := g.leader(), g.follower()
+	m.grant(t, 1, 60_000)
+	asked := make(chan struct{}, 1)
+	lead.node.Handle(kindLeases, func(cluster.MemberID, []byte, func([]byte)) { wake(asked) })
+	call := m.AskLeases([]LeaseAsk{{ID: 1, Renew: true}})
+	<-asked
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	defer cancel()
+	if err := lead.node.HandOver(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if <-call.Done(); call.Err() != nil || !call.Answers[0].Found {
+		t.Errorf("%v, %v", call.Answers, call.Err())
+	}
+}
+
+// A call that no leader was asked for is definitely not done; of another one that is not known.
+func TestLateCallsSayWhatIsKnown(t *testing.T) {
+	for tried, want := range map[bool]error{false: ErrNoLeader, true: ErrUnconfirmed} {
+		c := &LeaseCall{done: make(chan struct{}), tried: tried}
+		if left := late([]*LeaseCall{c}, time.Now()); len(left) != 0 || !errors.Is(c.Err(), want) {
+			t.Errorf("asked %v: %v", tried, c.Err())
+		}
 	}
 }

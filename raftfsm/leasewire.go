@@ -105,7 +105,14 @@ func (d *leaseDesk) ask(calls []*LeaseCall) (left []*LeaseCall) {
 		}
 		n += len(c.Asks)
 	}
-	answers := d.await(leader, question, n)
+	limit := calls[0].deadline
+	for _, c := range calls {
+		c.tried = true
+		if c.deadline.Before(limit) {
+			limit = c.deadline
+		}
+	}
+	answers := d.await(leader, question, n, limit)
 	if answers == nil {
 		return calls
 	}
@@ -116,9 +123,13 @@ func (d *leaseDesk) ask(calls []*LeaseCall) (left []*LeaseCall) {
 	return nil
 }
 
-// await sends the question and waits for the answers; nil if there are none. The leader may have to
-// replicate, so it is given the time of a write.
-func (d *leaseDesk) await(leader cluster.MemberID, question []byte, n int) []LeaseAnswer {
+// leaderLook is how often it is looked whether the leader that was asked is still the leader.
+const leaderLook = 20 * time.Millisecond
+
+// await sends the question and waits for the answers until limit; nil if there are none. The leader may have
+// to replicate, which takes as long as a write does: who asked once more meanwhile would only add to what it
+// has to do. But one that leads no more, as far as is known here, may never answer.
+func (d *leaseDesk) await(leader cluster.MemberID, question []byte, n int, limit time.Time) []LeaseAnswer {
 	answer := make(chan []byte, 1)
 	d.engine.node.Send(leader, kindLeases, question, func(reply []byte, err error) {
 		if err != nil {
@@ -126,19 +137,31 @@ func (d *leaseDesk) await(leader cluster.MemberID, question []byte, n int) []Lea
 		}
 		answer <- append([]byte(nil), reply...)
 	})
-	limit := time.NewTimer(time.Second)
-	defer limit.Stop()
-	select {
-	case reply := <-answer:
-		r := reader{b: reply}
-		if r.u8() != 1 {
+	look := time.NewTicker(leaderLook)
+	defer look.Stop()
+	for {
+		select {
+		case reply := <-answer:
+			return readAnswers(reply, n)
+		case now := <-look.C:
+			if id, _, ok := d.engine.node.Leader(); !ok || id != leader || now.After(limit) {
+				return nil
+			}
+		case <-d.engine.stop:
 			return nil
 		}
-		if answers := r.answers(n); r.end() == nil {
-			return answers
-		}
-	case <-limit.C:
-	case <-d.engine.stop:
 	}
-	return nil
+}
+
+// readAnswers reads the leader's answers to n questions; nil if it has not answered them.
+func readAnswers(reply []byte, n int) []LeaseAnswer {
+	r := reader{b: reply}
+	if r.u8() != 1 {
+		return nil
+	}
+	answers := r.answers(n)
+	if r.end() != nil {
+		return nil
+	}
+	return answers
 }

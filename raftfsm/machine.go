@@ -65,13 +65,12 @@ type machine struct {
 // hooks are how the machine reaches the parts that wait for it. They run on its goroutine and must not block.
 type hooks struct {
 	claim     func(h Header) *batch             // this node's own batch, once
-	newTerm   func(term cluster.Term)           // a LeaderStart was applied
+	newTerm   func(term cluster.Term)           // the first LeaderStart of a term was applied
 	advanced  func(index cluster.Index)         // entries up to index are visible
 	foreign   func(origin uint64, index uint64) // another node's batch was applied
 	compacted func()                            // there will be garbage once the entry is applied
 	restored  func()                            // the whole state was replaced
 	alarmed   func()                            // replicated alarms were raised or disarmed
-
 }
 
 func newMachine(stats *Stats) *machine {
@@ -232,10 +231,11 @@ func (m *machine) announce(l *raft.Log, h Header, requests []byte, own *batch) {
 	} else {
 		m.hooks.foreign(h.Origin, l.Index)
 	}
-	if len(requests) > 0 && RequestKind(requests[0]) == ReqLeaderStart {
-		m.ready.Store(l.Term)
-		m.hooks.newTerm(cluster.Term(l.Term))
+	if len(requests) == 0 || RequestKind(requests[0]) != ReqLeaderStart || m.ready.Load() == l.Term {
+		return // a term starts once: what waits and what counts since then is of that term
 	}
+	m.ready.Store(l.Term)
+	m.hooks.newTerm(cluster.Term(l.Term))
 }
 
 // Snapshot implements raft.FSM. It captures the state in constant time; Persist streams it later.

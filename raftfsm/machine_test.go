@@ -2,6 +2,7 @@ package raftfsm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -102,6 +103,32 @@ func TestApplyVoidEntry(t *testing.T) {
 	}
 }
 
+// A second LeaderStart of a term, proposed because the outcome of the first did not show in time, begins
+// nothing: what followers have forwarded since, and the clock that counts the leases, go on.
+func TestATermStartsOnce(t *testing.T) {
+	e := New(Config{})
+	defer e.Release()
+	start := func(index uint64) {
+		s := &Submission{}
+		s.add(ReqLeaderStart, func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, 1) })
+		data := append(make([]byte, headerSize), s.buf...)
+		putHeader(data, Header{Term: 3, Time: 1, Count: 1})
+		e.machine.Apply(&raft.Log{Index: index, Term: 3, Type: raft.LogCommand, Data: data})
+	}
+	start(1)
+	p := e.proposer
+	p.mu.taken[9] = taken{number: 4, answer: verdictAccepted}
+	p.mu.rounds.waiting = []forwarded{{header: Header{Origin: 9, Batch: 4}}}
+	e.leases.clock.Start(3, e.machine.leases.Capture())
+	start(2)
+	if p.mu.taken[9].number != 4 || len(p.mu.rounds.waiting) != 1 {
+		t.Errorf("forwarded batches are forgotten: %v, %v", p.mu.taken, p.mu.rounds.waiting)
+	}
+	if term, running := e.leases.clock.Term(); !running || term != 3 {
+		t.Errorf("the leases are counted anew: term %d, %v", term, running)
+	}
+}
+
 // Time never goes back, even when a later leader's clock is behind.
 func TestApplyClockIsMonotone(t *testing.T) {
 	l := newLone(t)
@@ -120,7 +147,7 @@ func TestApplyExpire(t *testing.T) {
 	l := newLone(t)
 	in := mvcc.Expiry{Mode: mvcc.ExpiryIn, MS: 10}
 	l.entry(1000, 1, func(s *Submission) { s.AddTxn(put("a", "1", in)); s.AddTxn(put("b", "1", in)) })
-	due := l.deadlines.Due(1010, 10)
+	due, _ := l.deadlines.Due(1010, 10, 100)
 	if len(due) != 2 || l.deadlines.Next() != 1010 {
 		t.Fatalf("due %v, next %d", due, l.deadlines.Next())
 	}

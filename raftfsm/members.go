@@ -2,7 +2,6 @@ package raftfsm
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -74,8 +73,9 @@ func (c *Changing) Done() <-chan struct{} { return c.done }
 // ID returns the member that was changed. REQUIRES: Done is closed, Err is nil.
 func (c *Changing) ID() cluster.MemberID { return c.id }
 
-// Err returns nil iff the change was made. A cluster.RefusedChange says why nothing was changed; ErrNoLeader
-// and ErrClosed mean that too; ErrUncertain leaves a doubt. REQUIRES: Done is closed.
+// Err returns nil iff the change was made. A cluster.RefusedChange says why it was not, and what of it was
+// made if that is not nothing; ErrNoLeader and ErrClosed mean that nothing was; ErrUncertain leaves a doubt.
+// REQUIRES: Done is closed.
 func (c *Changing) Err() error { return c.err }
 
 const (
@@ -278,10 +278,23 @@ func (e *Engine) join(ctx context.Context, c Change) error {
 	if err := e.mayComeAs(id, c.Addr); err != nil {
 		return err
 	}
-	if err := e.clearAddress(ctx, c); err != nil {
+	gone, err := e.clearAddress(ctx, c)
+	if err != nil {
 		return err
 	}
-	return e.enlist(ctx, id, c.Name, c.Addr)
+	return after(gone, e.enlist(ctx, id, c.Name, c.Addr))
+}
+
+// after says of a change that stopped behind its first step, the removal of a member, that this was made.
+// gone names the member; "": none was removed.
+func after(gone string, err error) error {
+	var refused cluster.RefusedChange
+	if err = fateOf(err); gone == "" || !errors.As(err, &refused) {
+		return err
+	}
+	return cluster.Refusef("%s was removed to make place, but its successor has not taken that yet: %s. Repeat "+
+		"this, it goes on from there (a member that was started with --join repeats it by itself)",
+		gone, string(refused))
 }
 
 // announced believes a member that says where it is only if it answers there: it may call itself by an
@@ -295,14 +308,15 @@ func (e *Engine) announced(ctx context.Context, c Change) error {
 }
 
 // clearAddress removes the member that is to be replaced before its successor has caught up, if that came to
-// the same address: a configuration has each address once. Otherwise it stays until then; see enter.
-func (e *Engine) clearAddress(ctx context.Context, c Change) error {
+// the same address: a configuration has each address once. Otherwise it stays until then; see enter. It
+// returns who was removed.
+func (e *Engine) clearAddress(ctx context.Context, c Change) (gone string, err error) {
 	for _, m := range e.node.Members() {
 		if m.ID == c.Replace && m.Addr == c.Addr {
-			return e.node.Remove(ctx, m.ID)
+			return m.String(), e.node.Remove(ctx, m.ID)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // enlist takes the name and adds the learner.
@@ -376,91 +390,6 @@ func (e *Engine) freshID(name string) cluster.MemberID {
 		}
 	}
 	return cluster.MemberID(max(rand.Uint64(), 1))
-}
-
-func (e *Engine) promote(ctx context.Context, id cluster.MemberID) error {
-	for _, m := range e.node.Members() {
-		if m.ID == id && !m.Voter {
-			if err := e.awaitCaughtUp(ctx, m); err != nil {
-				return err
-			}
-			if rec, _ := e.recordOf(id); rec.ClientAddr == "" {
-				return cluster.Refusef("%s has only just started and not told its name yet: promote it later", &m)
-			}
-		}
-	}
-	return e.node.Promote(ctx, id)
-}
-
-// enter promotes a learner that asks for itself; the member it replaces goes first.
-func (e *Engine) enter(ctx context.Context, c Change) error {
-	for _, m := range e.node.Members() {
-		if m.ID != c.Replace {
-			continue
-		}
-		if e.node.Alive(ctx, []cluster.Member{m})[m.ID] {
-			return cluster.Refusef("%s is alive: stop it before another takes its place", &m)
-		}
-		if err := e.leaveBehind(ctx, c.ID, m.ID); err != nil {
-			return err
-		}
-	}
-	return e.promote(ctx, c.ID)
-}
-
-// leaveBehind removes the replaced member once its successor has caught up.
-func (e *Engine) leaveBehind(ctx context.Context, successor, replaced cluster.MemberID) error {
-	for _, m := range e.node.Members() {
-		if m.ID == successor {
-			if err := e.awaitCaughtUp(ctx, m); err != nil {
-				return err
-			}
-		}
-	}
-	return e.node.Remove(ctx, replaced)
-}
-
-// awaitCaughtUp is C4.
-func (e *Engine) awaitCaughtUp(ctx context.Context, m cluster.Member) error {
-	goal, began := e.node.CommitIndex(), time.Now()
-	for {
-		applied, answered := e.askApplied(ctx, m.ID)
-		switch {
-		case !answered:
-			return cluster.Refusef("%s does not answer: start it, and promote it when it has caught up", &m)
-		case applied >= goal:
-			return nil
-		case applied+farBehind < goal || time.Since(began) > promotionRound:
-			return cluster.Refusef("%s has not caught up, it has %d of %d log entries: promote it later. (A member "+
-				"that was started with --join is promoted by itself)", &m, applied, goal)
-		}
-		select {
-		case <-time.After(changeRetry):
-		case <-ctx.Done():
-		}
-	}
-}
-
-// askApplied asks a member how far it is.
-func (e *Engine) askApplied(ctx context.Context, id cluster.MemberID) (index cluster.Index, answered bool) {
-	answers := make(chan []byte, 1)
-	e.node.Send(id, kindStatus, nil, func(reply []byte, err error) {
-		if err != nil {
-			reply = nil
-		}
-		answers <- reply
-	})
-	limit := time.NewTimer(promotionRound)
-	defer limit.Stop()
-	select {
-	case reply := <-answers:
-		if len(reply) == 8 {
-			return cluster.Index(binary.BigEndian.Uint64(reply)), true
-		}
-	case <-limit.C:
-	case <-ctx.Done():
-	}
-	return 0, false
 }
 
 // remove removes a member; the leader itself hands over, and the next one is asked again.

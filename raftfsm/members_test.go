@@ -3,6 +3,7 @@ package raftfsm
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/mvcc"
@@ -492,5 +495,48 @@ func TestFalseAddressIsNotBelieved(t *testing.T) {
 	}
 	if l := g.leader().listed(m.cfg.Name); l.PeerAddr != known {
 		t.Errorf("its address became %s", l.PeerAddr)
+	}
+}
+
+// A change that stops behind its first step says what of it was made.
+func TestHalfAReplacementIsTold(t *testing.T) {
+	why := cluster.RefusedChange("the cluster takes no writes")
+	if err := after("", why); err != why {
+		t.Errorf("nothing was removed: %v", err)
+	}
+	if err := after("n2 (07)", nil); err != nil {
+		t.Error(err)
+	}
+	if err := after("n2 (07)", raft.ErrNotLeader); !errors.Is(err, errElsewhere) {
+		t.Errorf("the next leader goes on: %v", err)
+	}
+	err := after("n2 (07)", why)
+	var refused cluster.RefusedChange
+	if !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"n2 (07) was removed", string(why), "Repeat this"} {
+		if !strings.Contains(string(refused), part) {
+			t.Errorf("%q does not say %q", refused, part)
+		}
+	}
+}
+
+// When the time of a promotion is over, the learner is not said to be down: it answers.
+func TestPromotionOutOfTime(t *testing.T) {
+	g := newGroup(t, 1, Config{})
+	lead := g.leader()
+	g.join("n1", lead, func(c *cluster.Config) { c.JoinAsLearner = true })
+	await(t, "a learner", func() bool { l := lead.listed("n1"); return l != nil && l.ClientAddr != "" })
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, m := range lead.node.Members() {
+		if m.Voter {
+			continue
+		}
+		err := lead.awaitCaughtUp(over, m)
+		if err == nil || !strings.Contains(err.Error(), "--request-timeout") {
+			t.Error(err)
+		}
 	}
 }

@@ -25,8 +25,9 @@ import (
 //  2. So when the LeaderStart of a later term is applied, each batch of an earlier term that is still
 //     in flight is definitely not done. Its submissions go back to the head of the queue, in order.
 //  3. A batch refused by raft or by the leader is definitely not done either. Its submissions go back
-//     to the queue only if no later batch is in flight; else they fail, because going back would
-//     turn the order of one connection's writes around.
+//     to the queue only if no later batch is in flight or may be in the log; else they fail, because
+//     going back would turn the order of one connection's writes around. A leader whose raft refuses a
+//     batch that it had accepted from a follower never takes that number again, and tells the follower.
 //  4. A follower has at most one batch on the way to the leader that is not acknowledged. It repeats
 //     that one under its own number until it is answered; the leader takes a number once (forward.go).
 //  5. A submission is finished exactly once: by the state machine, which claims a batch before it
@@ -36,7 +37,8 @@ import (
 //     that term only: the queue holds none of another term than rounds.term, and nothing is sealed in
 //     another term than that. Where it would go back to the queue of a later term, it fails.
 //  7. Only a submission that timed out in flight is uncertain. (Or one whose entry came inside an
-//     installed snapshot, where its result is lost.)
+//     installed snapshot, where its result is lost.) A batch that nobody waits for any more is in flight
+//     no longer, unless its way to the leader is open still (invariant 4).
 //
 // Rejected: one raft entry per command (each costs 10 to 20 microseconds of encoding and futures on
 // every member), and waiting a little for company (it taxes the idle case and the disk already is the
@@ -63,9 +65,11 @@ type proposer struct {
 	mu struct {
 		sync.Mutex
 		queue    []*Submission
+		requests int   // in the queue
 		bytes    int64 // of the queue and of the batches in flight
 		inflight []*batch
 		last     uint64 // number of the last batch
+		passed   uint64 // batches up to this number do not go back to the queue: a later one may be in the log
 
 		rounds rounds           // when this node leads
 		taken  map[uint64]taken // the leader's memory of forwarded batches, for the rounds' term alone
@@ -129,6 +133,7 @@ func (p *proposer) enqueue(s *Submission) error {
 		return ErrBusy
 	}
 	p.mu.bytes += size
+	p.mu.requests += s.n
 	p.mu.queue = append(p.mu.queue, s)
 	return nil
 }
@@ -163,12 +168,21 @@ func (p *proposer) wakeLocked() {
 // spares an idle node a change of goroutines; while somebody is at it, he is asked to look again.
 func (p *proposer) send() {
 	if !p.sending.CompareAndSwap(false, true) {
-		p.again.Store(true)
+		p.lookAgain()
 		return
 	}
 	p.hand()
 	p.sending.Store(false)
 	if p.again.Swap(false) {
+		wake(p.kick)
+	}
+}
+
+// lookAgain asks whoever is sending to look once more. He may have looked for the last time just before: then
+// the proposer's goroutine does it.
+func (p *proposer) lookAgain() {
+	p.again.Store(true)
+	if !p.sending.Load() {
 		wake(p.kick)
 	}
 }
@@ -240,10 +254,19 @@ func (p *proposer) takeLocked() []*Submission {
 		n++
 	}
 	subs := slices.Clone(p.mu.queue[:n])
+	p.mu.requests -= requestsOf(subs)
 	rest := copy(p.mu.queue, p.mu.queue[n:])
 	clear(p.mu.queue[rest:])
 	p.mu.queue = p.mu.queue[:rest]
 	return subs
+}
+
+// requestsOf counts the requests of submissions.
+func requestsOf(subs []*Submission) (n int) {
+	for _, s := range subs {
+		n += s.n
+	}
+	return n
 }
 
 func countsOf(subs []*Submission) []int {
@@ -255,10 +278,9 @@ func countsOf(subs []*Submission) []int {
 }
 
 func (p *proposer) encode(b *batch) []byte {
-	size, requests := headerSize, 0
+	size, requests := headerSize, requestsOf(b.subs)
 	for _, s := range b.subs {
 		size += len(s.buf)
-		requests += s.n
 	}
 	data := make([]byte, headerSize, size)
 	for _, s := range b.subs {
@@ -272,18 +294,15 @@ func (p *proposer) encode(b *batch) []byte {
 	return data
 }
 
-// propose gives an entry to raft here; b is nil for one that a follower forwarded. Success shows when the
-// state machine meets the entry, so only a refusal is of interest, and nothing hangs on a future that never
-// completes.
-func (p *proposer) propose(data []byte, b *batch) {
+// propose gives an entry to raft here. Success shows when the state machine meets the entry, so only a
+// refusal is of interest, and nothing hangs on a future that never completes.
+func (p *proposer) propose(data []byte, refused func()) {
 	p.node.Propose(data, func(err error) {
 		if err == nil || !cluster.DefinitelyNotLogged(err) {
 			return
 		}
 		p.landed(1)
-		if b != nil {
-			p.refused(b)
-		}
+		refused()
 	})
 }
 
@@ -295,32 +314,36 @@ func (p *proposer) refused(b *batch) {
 		p.mu.Unlock()
 		return
 	}
-	last := i == len(p.mu.inflight)-1
+	if i < len(p.mu.inflight)-1 {
+		p.mu.passed = max(p.mu.passed, b.number)
+	}
 	p.refusal.Store(true)
 	p.mu.inflight = slices.Delete(p.mu.inflight, i, i+1)
 	p.unstored.Store(false)
-	if last {
-		p.requeueLocked([]*batch{b})
-	} else {
-		p.releaseLocked(b)
-	}
+	failed := p.giveBackLocked([]*batch{b})
 	p.mu.Unlock()
-	if !last {
-		finishAll(b.subs, ErrNoLeader)
-	}
+	finishAll(failed, ErrNoLeader)
 }
 
-// requeueLocked puts the submissions of batches that are definitely not done at the head of the queue.
-func (p *proposer) requeueLocked(batches []*batch) {
+// giveBackLocked puts the submissions of batches that are definitely not done at the head of the queue, and
+// returns those that may not go back there (invariant 3): the caller fails them.
+func (p *proposer) giveBackLocked(batches []*batch) (failed []*Submission) {
 	var head []*Submission
 	for _, b := range batches {
+		if b.number <= p.mu.passed {
+			p.releaseLocked(b)
+			failed = append(failed, b.subs...)
+			continue
+		}
 		for _, s := range b.subs {
 			if s != nil {
 				head = append(head, s)
 			}
 		}
 	}
+	p.mu.requests += requestsOf(head)
 	p.mu.queue = append(head, p.mu.queue...)
+	return failed
 }
 
 func (p *proposer) releaseLocked(b *batch) {
@@ -331,7 +354,7 @@ func (p *proposer) releaseLocked(b *batch) {
 	}
 }
 
-// newTerm is called when the LeaderStart of term has been applied here (invariant 2).
+// newTerm is called when the first LeaderStart of term has been applied here (invariant 2).
 func (p *proposer) newTerm(term cluster.Term) {
 	p.mu.Lock()
 	var void []*batch
@@ -341,12 +364,12 @@ func (p *proposer) newTerm(term cluster.Term) {
 		}
 		return b.term < term
 	})
-	p.requeueLocked(void)
-	stale := p.becomeTermLocked(term)
+	failed := p.giveBackLocked(void)
+	failed = append(failed, p.becomeTermLocked(term)...)
 	p.mu.Unlock()
 	p.unstored.Store(false)
 	p.refusal.Store(false)
-	finishAll(stale, ErrNoLeader)
+	finishAll(failed, ErrNoLeader)
 	wake(p.kick)
 }
 
@@ -359,6 +382,7 @@ func (p *proposer) becomeTermLocked(term cluster.Term) (stale []*Submission) {
 		}
 		stale = append(stale, s)
 		p.mu.bytes -= int64(len(s.buf))
+		p.mu.requests -= s.n
 		return true
 	})
 	return stale
@@ -372,6 +396,7 @@ func (p *proposer) claim(number uint64, term cluster.Term) *batch {
 	for i, b := range p.mu.inflight {
 		if b.number == number && b.term == term {
 			p.mu.inflight = slices.Delete(p.mu.inflight, i, i+1)
+			p.mu.passed = max(p.mu.passed, number)
 			p.releaseLocked(b)
 			return b
 		}
@@ -384,7 +409,7 @@ func (p *proposer) claim(number uint64, term cluster.Term) *batch {
 func (p *proposer) abandon(term cluster.Term) {
 	p.mu.Lock()
 	gone := p.mu.inflight
-	p.mu.inflight = nil
+	p.mu.inflight, p.mu.passed = nil, p.mu.last
 	for _, b := range gone {
 		p.releaseLocked(b)
 	}
@@ -397,46 +422,6 @@ func (p *proposer) abandon(term cluster.Term) {
 		finishAll(b.subs, ErrUncertain)
 	}
 	wake(p.kick)
-}
-
-// expire finishes the submissions whose time is over.
-func (p *proposer) expire(now time.Time) {
-	var unproposed, uncertain []*Submission
-	p.mu.Lock()
-	p.mu.queue = slices.DeleteFunc(p.mu.queue, func(s *Submission) bool {
-		late := now.After(s.deadline)
-		if late {
-			unproposed = append(unproposed, s)
-			p.mu.bytes -= int64(len(s.buf))
-		}
-		return late
-	})
-	for _, b := range p.mu.inflight {
-		uncertain = p.takeLateLocked(b, now, uncertain)
-	}
-	p.mu.Unlock()
-	p.stats.Uncertain.Add(uint64(len(uncertain)))
-	finishAll(unproposed, p.whyWaiting())
-	finishAll(uncertain, ErrUncertain)
-}
-
-func (p *proposer) takeLateLocked(b *batch, now time.Time, late []*Submission) []*Submission {
-	for i, s := range b.subs {
-		if s != nil && now.After(s.deadline) {
-			late = append(late, s)
-			b.subs[i] = nil
-			p.mu.bytes -= int64(len(s.buf))
-		}
-	}
-	return late
-}
-
-// whyWaiting says why a submission was never sealed: nobody leads, or too much waits.
-func (p *proposer) whyWaiting() error {
-	if _, _, ok := p.node.Leader(); ok && uint64(p.node.Term()) == p.ready.Load() {
-		return ErrBusy
-	}
-	return ErrNoLeader
 }
 
 // drain refuses new submissions and waits until what was taken is answered, at most until over.
@@ -467,7 +452,7 @@ func (p *proposer) close() {
 	p.wg.Wait()
 	p.mu.Lock()
 	queue, flight := p.mu.queue, p.mu.inflight
-	p.mu.queue, p.mu.inflight = nil, nil
+	p.mu.queue, p.mu.inflight, p.mu.requests = nil, nil, 0
 	p.mu.Unlock()
 	finishAll(queue, ErrClosed)
 	for _, b := range flight {

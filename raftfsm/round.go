@@ -53,10 +53,10 @@ func (p *proposer) lead(term cluster.Term) {
 		f := &foreign[i]
 		f.header.Time, f.header.Quota = p.now(), p.quota
 		putHeader(f.data, f.header)
-		p.propose(f.data, nil)
+		p.propose(f.data, func() { p.turnAway(&f.header) })
 	}
 	for _, b := range own {
-		p.propose(b.data, b)
+		p.propose(b.data, func() { p.refused(b) })
 	}
 }
 
@@ -94,11 +94,9 @@ func (p *proposer) dueLocked(there int) bool {
 
 // thereLocked counts the requests that wait for a round.
 func (p *proposer) thereLocked() (n int) {
-	for i := range p.mu.rounds.waiting {
+	n = p.mu.requests
+	for i := range p.mu.rounds.waiting { // a few: followers have one or two each
 		n += int(p.mu.rounds.waiting[i].header.Count)
-	}
-	for _, s := range p.mu.queue {
-		n += s.n
 	}
 	return n
 }

@@ -113,7 +113,7 @@ func TestTrackedReaderIsToldBeforeTheWriterIsAnswered(t *testing.T) {
 	var told []string
 	var writer *Submission
 	track := func(id uint64, noLoop bool) *pubsub.Tracking {
-		c := &pubsub.Tracking{ID: id, NoLoop: noLoop}
+		c := &pubsub.Tracking{ID: id, TrackingOptions: pubsub.TrackingOptions{NoLoop: noLoop}}
 		c.Tell = func(keys []string) {
 			told = append(told, keys...)
 			if len(writer.done) > 0 {

@@ -61,7 +61,7 @@ func (n *userNews) tell() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, c := range n.mu.listeners {
-		wakeUp(c)
+		wake(c)
 	}
 }
 
@@ -177,13 +177,6 @@ func (t *UserTable) dated(before *UserTable) *UserTable {
 		}
 	}
 	return t
-}
-
-func wakeUp(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // appendUsers is the body of a snapshot's block of users.

@@ -14,9 +14,10 @@ import (
 // when it applies that: it answers no command that shows or changes the state. A leader that is at fault
 // raises the alarm against itself and hands over.
 //
-// If no footprint has a majority, as with two members, nobody knows who is right. After some rounds the alarm
-// is raised with member 0 and all members fence themselves off: no service is better than one of two truths.
-// The comparison goes on, and when a majority is back it replaces that alarm by those that it can decide.
+// If no footprint has a majority, as with two members, nobody knows who is right. After some rounds, a second
+// apart, the alarm is raised with member 0 and all members fence themselves off: no service is better than
+// one of two truths. The comparison goes on, and when a majority is back it replaces that alarm by those that
+// it can decide.
 
 const (
 	// verdictWait bounds how long the members' answers are waited for.
@@ -24,6 +25,30 @@ const (
 	// patience is how many rounds in a row may find no majority before all are fenced off.
 	patience = 3
 )
+
+// doubts counts rounds in a row that found no majority for any footprint. Every member's answer is compared,
+// but a round is a tick of the guard: however many members differ, it counts once. A round whose comparisons
+// found nothing but agreement ends the row; one in which nobody answered says nothing.
+type doubts struct {
+	rounds          int
+	doubted, agreed bool // in this round
+}
+
+func (d *doubts) nextRound() {
+	if d.agreed && !d.doubted {
+		d.rounds = 0
+	}
+	d.doubted, d.agreed = false, false
+}
+
+// add counts a comparison without a majority and returns for how many rounds that has been so.
+func (d *doubts) add() int {
+	if !d.doubted {
+		d.doubted = true
+		d.rounds++
+	}
+	return d.rounds
+}
 
 // compare holds one member's footprint against this leader's own.
 func (g *guard) compare(v vitals) {
@@ -34,6 +59,7 @@ func (g *guard) compare(v vitals) {
 	}
 	if own == v.print {
 		g.agreed.Store(max(g.agreed.Load(), uint64(own.index)))
+		g.doubts.agreed = true
 		if !containsAlarm(e.replicatedAlarms(), Alarm{Kind: AlarmCorrupt}) {
 			return
 		}
@@ -119,14 +145,14 @@ func (g *guard) judge(prints map[cluster.MemberID]footprint) {
 		return // too few answered to tell anything
 	}
 	if !ok {
-		if g.doubts++; g.doubts < patience {
+		if g.doubts.add() < patience {
 			return
 		}
 		sub.addAlarmRaise(AlarmCorrupt, 0, "members differ, and no majority says which is right: "+describe(prints))
 	} else if containsAlarm(e.replicatedAlarms(), Alarm{Kind: AlarmCorrupt}) {
 		sub.addAlarmClear(AlarmCorrupt, 0)
 	}
-	g.doubts = 0
+	g.doubts = doubts{}
 	for _, a := range at {
 		sub.addAlarmRaise(AlarmCorrupt, a.member, a.detail)
 	}

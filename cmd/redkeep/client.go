@@ -265,11 +265,13 @@ func describe(endpoint string, err, pipeline error) error {
 	return askError{endpoint: endpoint, err: err}
 }
 
-// mayTryNext reports whether another endpoint may be asked after err. See client.
+// mayTryNext reports whether another endpoint may be asked after err. See client. readOnly stands for
+// whatever may be repeated, renewals of a lease too: they alone of these may be answered UNCERTAIN.
 func mayTryNext(err error, readOnly bool) bool {
 	var said redis.Error
 	if errors.As(err, &said) {
-		return slices.ContainsFunc(statesOfNode, func(s string) bool { return strings.HasPrefix(said.Error(), s) })
+		begins := func(s string) bool { return strings.HasPrefix(said.Error(), s) }
+		return slices.ContainsFunc(statesOfNode, begins) || readOnly && begins("UNCERTAIN ")
 	}
 	var op *net.OpError
 	var not unsent

@@ -31,6 +31,7 @@ func TestFailover(t *testing.T) {
 		{"127.0.0.1:1", "get k", true},
 		{"CLUSTERDOWN no leader is known; the command was not executed, try again", "put k v", true},
 		{"UNCERTAIN the command may or may not have been executed", "put k v", false},
+		{"UNCERTAIN the renewal could not be confirmed in time", "lease keep-alive --once 7", true},
 		{"BUSY too many writes", "put k v", true},
 		{"CORRUPT this member's state differs from the others'", "put k v", true},
 		{"CORRUPT this member's state differs from the others'", "get k", true},

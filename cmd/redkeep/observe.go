@@ -14,10 +14,10 @@ import (
 
 // observer prints each leader of an election, and each value that it proclaims.
 //
-// It listens to the election's channel, where every change comes once and in order, and reads the record that
+// It listens to the election's channel, where changes come once and in order, and reads the record that
 // a change has made as of its revision. A channel has no history: so when a subscription begins, at first or
-// at another node after a break, the leader of that moment is asked for. A leader that came and went during
-// a break is not shown.
+// at another node after a break, and when the node says that it could not tell some changes (a gap), the
+// leader of that moment is asked for. A leader that came and went meanwhile is not shown.
 type observer struct {
 	c       *client
 	name    string
@@ -119,6 +119,9 @@ func (o *observer) changed(ctx context.Context, payload string) error {
 	var c leaderChange
 	if err := json.Unmarshal([]byte(payload), &c); err != nil {
 		return unexpected("election message")
+	}
+	if c.Type == "gap" {
+		return o.now(ctx)
 	}
 	if c.Type != "elected" && c.Type != "proclaimed" || c.Revision <= o.printed {
 		return nil
