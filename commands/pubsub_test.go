@@ -147,6 +147,34 @@ func TestKeyspaceNotifications(t *testing.T) {
 	c.expect(`["pmessage" "__key*@0__:*" "__keyevent@0__:expired" "a"]`)
 }
 
+// Who listens for changes of locks and elections is told when the node could not tell some. Nobody else is.
+func TestListenersToLocksAreToldOfAGap(t *testing.T) {
+	n := startNode(t)
+	lock, pattern, news := n.dial(t), n.dial(t), n.dial(t)
+	lock.want(`["subscribe" "lock:m" 1]`, "SUBSCRIBE", "lock:m")
+	pattern.want(`["psubscribe" "elect*" 1]`, "PSUBSCRIBE", "elect*")
+	news.want(`["psubscribe" "n*" 1]`, "PSUBSCRIBE", "n*")
+	n.engine.Hub().Replaced()
+	gap := fmt.Sprintf("{\"type\":\"gap\",\"revision\":%d}", n.engine.Store().Revision())
+	lock.expect(fmt.Sprintf(`["message" "lock:m" %q]`, gap))
+	pattern.expect(fmt.Sprintf(`["pmessage" "elect*" "elect*" %q]`, gap))
+	news.want(`["pong" ""]`, "PING")
+}
+
+func TestTellsQueues(t *testing.T) {
+	for name, want := range map[string][3]bool{ // by the kind of the list
+		"lock:m": {true, true, false}, "election:": {true, true, false}, "lock": {}, "news": {},
+		"*": {false, true, false}, "l*": {false, true, false}, "elect?on:m": {false, true, false},
+		"lock:*": {true, true, false}, "lo": {}, "n*": {}, "locks*": {},
+	} {
+		for kind := range want {
+			if got := tellsQueues(kind, name); got != want[kind] {
+				t.Errorf("%q of kind %d: %v", name, kind, got)
+			}
+		}
+	}
+}
+
 // Leaving very many channels by name takes about as long as joining them; a name that stands there twice
 // counts once.
 func TestUnsubscribeFromManyByName(t *testing.T) {
