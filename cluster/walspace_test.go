@@ -133,8 +133,8 @@ func TestOtherSizesAreRemoved(t *testing.T) {
 	same, larger := make("1.wal"+keptSuffix, testSegment), make("2.wal"+keptSuffix, 2*testSegment)
 	smaller, spare := make("3.wal"+keptSuffix, 4096), make(spareFile, 2*testSegment)
 	newSegmentSpace(dir, testSegment).close()
-	want := map[string]int64{same: testSegment, larger: 2 * testSegment, smaller: -1, spare: -1}
-	for path, want := range want {
+	sizes := map[string]int64{same: testSegment, larger: 2 * testSegment, smaller: -1, spare: -1}
+	for path, want := range sizes {
 		if got := sizeOf(path); got != want {
 			t.Errorf("%s has %d bytes, want %d", path, got, want)
 		}

@@ -57,6 +57,21 @@ const (
 	errNoMulti       = clientError("ERR EXEC without MULTI")
 	errNoDiscard     = clientError("ERR DISCARD without MULTI")
 	errExecAbort     = clientError("EXECABORT Transaction discarded because of previous errors.")
+	errNoBcast       = clientError("ERR PREFIX option requires BCAST mode to be enabled")
+	errOptinOptout   = clientError("ERR You can't specify both OPTIN mode and OPTOUT mode")
+	errBcastOpt      = clientError("ERR OPTIN and OPTOUT are not compatible with BCAST")
+	errRedirectID    = clientError("ERR The client ID you want redirect to does not exist")
+	errRedirectTwice = clientError("ERR A client can only redirect to a single other client")
+	errSwitchBcast   = clientError("ERR You can't switch BCAST mode on/off before disabling tracking for this " +
+		"client, and then re-enabling it with a different mode.")
+	errSwitchOpt = clientError("ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this " +
+		"client, and then re-enabling it with a different mode.")
+	errCaching = clientError("ERR CLIENT CACHING can be called only when the client is in tracking mode with " +
+		"OPTIN or OPTOUT mode enabled")
+	errCachingYes = clientError("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN " +
+		"mode.")
+	errCachingNo = clientError("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT " +
+		"mode.")
 	errConfigRewrite = clientError("ERR The server is running without a config file")
 )
 

@@ -175,8 +175,8 @@ func TestTellsQueues(t *testing.T) {
 	}
 }
 
-// Leaving very many channels by name takes about as long as joining them; a name that stands there twice counts
-// once.
+// Leaving very many channels by name takes about as long as joining them; a name that stands there twice
+// counts once.
 func TestUnsubscribeFromManyByName(t *testing.T) {
 	const many = 100_000
 	n := startNode(t)

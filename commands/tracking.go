@@ -9,25 +9,6 @@ import (
 	"github.com/redkeep/redkeep/resp"
 )
 
-// Texts of CLIENT TRACKING and CLIENT CACHING, as Redis has them.
-const (
-	errNoBcast       = clientError("ERR PREFIX option requires BCAST mode to be enabled")
-	errOptinOptout   = clientError("ERR You can't specify both OPTIN mode and OPTOUT mode")
-	errBcastOpt      = clientError("ERR OPTIN and OPTOUT are not compatible with BCAST")
-	errRedirectID    = clientError("ERR The client ID you want redirect to does not exist")
-	errRedirectTwice = clientError("ERR A client can only redirect to a single other client")
-	errSwitchBcast   = clientError("ERR You can't switch BCAST mode on/off before disabling tracking for this " +
-		"client, and then re-enabling it with a different mode.")
-	errSwitchOpt = clientError("ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this " +
-		"client, and then re-enabling it with a different mode.")
-	errCaching = clientError("ERR CLIENT CACHING can be called only when the client is in tracking mode with " +
-		"OPTIN or OPTOUT mode enabled")
-	errCachingYes = clientError("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN " +
-		"mode.")
-	errCachingNo = clientError("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT " +
-		"mode.")
-)
-
 // CLIENT TRACKING: the keys that a client reads are noted before they are read, and it is told when they
 // change (pubsub/tracking.go). What waits in the connection's queue when a run of reads begins is put before
 // their replies and what comes afterwards behind them, so the news that a value is stale never overtakes it.
