@@ -114,6 +114,7 @@ func TestARunWithoutWorkIsNoPass(t *testing.T) {
 		"no revisions": func(r *result) { r.revisions = 0 },
 		"no resume":    func(r *result) { r.watch.resumed = 0 },
 		"no overflow":  func(r *result) { r.fell = 0 },
+		"no backup":    func(r *result) { r.injected["back up"] = 1 },
 	} {
 		r := full()
 		if spoil(r); len(r.lackOfWork(profiles[0])) != 1 {

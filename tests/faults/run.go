@@ -120,6 +120,7 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	t.Helper()
 	w.run = r
 	r.fresh()
+	w.vault.clear()
 	from := time.Now()
 	unfollow := r.follow(t, w.cluster.Nodes)
 	defer unfollow()
@@ -132,6 +133,7 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	}
 	end()
 	res.took = time.Since(from)
+	w.withdraw()
 	r.settle(t, w, res)
 	res.behind = r.awaitWatchers(t)
 	unfollow()

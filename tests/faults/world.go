@@ -32,6 +32,7 @@ type world struct {
 	installs map[*node.Process]int // snapshots that each process has taken from a leader
 	fell     map[*node.Process]int // times that a watch of it fell behind
 	notes    []string              // what the faults of this round did, for its line in the log
+	vault    vault                 // backups of this segment
 }
 
 // newWorld starts a cluster with a machine and a disk of its own for each node.
