@@ -12,11 +12,12 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/wire"
 )
 
-// Every backup of a segment is verified and must have come at its time: it holds what was acknowledged before
-// it began. A few, drawn from the seed, are restored as clusters of one node each. What such a node holds at the
-// revision it begins with is compared with what the history says of the backup's revision, key by key, which
-// shows that the backup is of one moment, too: no other revision looks the same. Then it must be usable by
-// the clients of before: locks and leases are there, and every number that it gives is above all that were told.
+// Every backup of a segment is verified and must have come at its time: it holds what was acknowledged
+// before it began. A few, drawn from the seed, are restored as clusters of one node each. What such a node
+// holds at the revision it begins with is compared with what the history says of the backup's revision,
+// key by key, which shows that the backup is of one moment, too: no other revision looks the same. Then it
+// must be usable by the clients of before: locks and leases are there, and every number that it gives is
+// above all that were told.
 
 // maxRestored bounds the backups of a segment that are restored; each takes a second.
 const maxRestored = 2
@@ -91,8 +92,8 @@ func moments(ops []*Op, a *archive) (out []moment) {
 	return out
 }
 
-// checkCovers: what was answered before the backup began is in it, and what was asked after it had ended comes
-// later than it.
+// checkCovers: what was answered before the backup began is in it, and what was asked after it had ended
+// comes later than it.
 func checkCovers(b *backup, all []moment) error {
 	for _, m := range all {
 		switch {
@@ -119,12 +120,11 @@ func (r *run) checkAlone(w *world, b *backup, told int64, res *result) error {
 	defer n.Rejoin() // takes its folder away
 	defer n.Kill9()
 	compared, err := checkRestored(n, from, told, r.stateAt(b.revision), b.revision)
-	if err == nil && b.kept != nil {
+	res.restored++
+	res.compared += compared
+	if b.kept != nil {
 		res.kept++
-		err = b.kept.check(n, told)
-	}
-	if res.compared += compared; err == nil {
-		res.restored++
+		err = errors.Join(err, b.kept.check(n, told))
 	}
 	return err
 }
@@ -228,8 +228,8 @@ func hasText(list []wire.Reply, text string) bool {
 	return false
 }
 
-// checkNumbers: new revisions are above all that were told before, and a watch that goes on from before is told
-// that it has to read anew, while one from the new beginning is taken.
+// checkNumbers: new revisions are above all that were told before, and a watch that goes on from before is
+// told that it has to read anew, while one from the new beginning is taken.
 func checkNumbers(conn *wire.Conn, from, told int64) error {
 	r, err := conn.Do("KV.PUT", "after the restore", "1")
 	if err != nil || r.Int() <= told || r.Int() <= from {

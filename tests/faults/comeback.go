@@ -9,12 +9,12 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/node"
 )
 
-// A comeback is the worst that can happen: all nodes and all their disks are lost at once, and the cluster is
-// made anew from the last backup, on every node from the same file. It comes between two segments and not in
-// the middle of one, since what was acknowledged after the backup is lost by definition: a linear order of all
-// answers does not exist. So the segment that was lost is checked first, as it was; then each restored node is
-// held against the history of that segment at the backup's revision, no more and no less; and the next segment
-// puts its load and its faults on the restored cluster, with every check.
+// A comeback is the worst that can happen: all nodes and all their disks are lost at once, and the cluster
+// is made anew from the last backup, on every node from the same file. It comes between two segments and
+// not in the middle of one, since what was acknowledged after the backup is lost by definition: a linear
+// order of all answers does not exist. So the segment that was lost is checked first, as it was; then each
+// restored node is held against the history of that segment at the backup's revision, no more and no less;
+// and the next segment puts its load and its faults on the restored cluster, with every check.
 
 // comeBack loses everything and restores it. It returns false if there is no backup to restore.
 //
@@ -94,8 +94,8 @@ func (w *world) loseAll(b *backup) (from int64) {
 	return from
 }
 
-// startOver forgets what is not true of a restored cluster: leases that had ended may be back, and the journal
-// of locks goes on from the revision that the cluster begins with.
+// startOver forgets what is not true of a restored cluster: leases that had ended may be back, and the
+// journal of locks goes on from the revision that the cluster begins with.
 func (r *run) startOver(from int64) {
 	r.ended = &ended{}
 	r.journal = &journal{through: from}

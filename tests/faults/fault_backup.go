@@ -13,9 +13,10 @@ import (
 	"github.com/redkeep/redkeep/tests/internal/wire"
 )
 
-// backupFaults take backups in the middle of everything else. That harms nobody, or should not; what it is for
-// comes later: each backup is verified, some are restored and held against the history (check_backup.go), and
-// where a profile says Comeback, all nodes are lost and the last backup is what is left of them (comeback.go).
+// backupFaults take backups in the middle of everything else. That harms nobody, or should not; what it is
+// for comes later: each backup is verified, some are restored and held against the history
+// (check_backup.go), and where a profile says Comeback, all nodes are lost and the last backup is what is
+// left of them (comeback.go).
 var backupFaults = []*Fault{
 	{Name: "back up", Strike: backUp},
 }
@@ -31,8 +32,8 @@ type backup struct {
 	revision     int64     // of the state in it, by `snapshot status`; 0 until it is verified
 }
 
-// keepsake is a lock that was held, on a lease of keptFor, when a backup began: so the lock, its token and the
-// lease must be in it.
+// keepsake is a lock that was held, on a lease of keptFor, when a backup began: so the lock, its token and
+// the lease must be in it.
 type keepsake struct {
 	lock  string
 	token int64
@@ -55,26 +56,24 @@ func (v *vault) clear() {
 	v.backups, v.leases = nil, nil
 }
 
-// backUp saves through a running node, also one that another fault holds: what is cut off must refuse, rather
-// than give what it has. Then there is no backup, and the fault does not count.
+// backUp saves through the first node, in an order that is drawn, that gives a backup. Those that another
+// fault holds are asked, too: what is cut off must refuse, rather than give what it has. Where all refuse
+// there is no backup, and the fault does not count.
 func backUp(w *world) (heal func()) {
-	var nodes []*node.Node
-	for _, n := range w.cluster.Nodes {
-		if n.Proc.Running() {
-			nodes = append(nodes, n)
+	for _, i := range w.rng.Perm(len(w.cluster.Nodes)) {
+		n := w.cluster.Nodes[i]
+		if !n.Proc.Running() {
+			continue
 		}
-	}
-	if len(nodes) == 0 {
-		return nil
-	}
-	b, err := w.save(nodes[w.rng.IntN(len(nodes))])
-	if err != nil {
+		b, err := w.save(n)
+		if err == nil {
+			w.vault.backups = append(w.vault.backups, b)
+			w.note("backed up through %s", b.via)
+			return nothing
+		}
 		w.note("no backup: %v", err)
-		return nil
 	}
-	w.vault.backups = append(w.vault.backups, b)
-	w.note("backed up through %s", b.via)
-	return nothing
+	return nil
 }
 
 // save backs up through a node, as an operator does.

@@ -148,7 +148,7 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 	if res.hashed < p.Nodes {
 		say("the state of %d members was compared, want %d", res.hashed, p.Nodes)
 	}
-	if res.injected["back up"] > 0 && (res.restored == 0 || res.compared == 0 || res.kept == 0 && p != soakProfile) {
+	if res.injected["back up"] > 0 && res.lacksBackups(p) {
 		say("%d backups, %d restored, %d keys and %d locks of them compared", res.saved, res.restored,
 			res.compared, res.kept)
 	}
@@ -161,6 +161,12 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 // lacksSnapshots reports whether members were left behind and none was given a snapshot.
 func (res *result) lacksSnapshots() bool {
 	return res.injected["lag behind a snapshot"]+res.injected["lag while cut off"] > 0 && res.snapshots == 0
+}
+
+// lacksBackups reports whether no restored backup had anything to show. In a short segment of a soak each may
+// have been taken while there was no majority to acquire a lock.
+func (res *result) lacksBackups(p *Profile) bool {
+	return res.restored == 0 || res.compared == 0 || res.kept == 0 && p != soakProfile
 }
 
 // missing returns the faults of a profile that never struck.
