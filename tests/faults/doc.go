@@ -12,6 +12,8 @@
 //   - watcher: what a watch of all keys was told; it is judged by the archive, too.
 //   - journal: every change of every lock, replayed by a naive model of the rules; turn, tenancy and
 //     tenure are what clients of locks, leases and lock libraries were told.
+//   - backup: a file that was saved under load; some are restored and held against the archive, and between
+//     two segments the whole cluster may be lost and come back from one (comeback.go).
 //   - world: everything that a fault can touch.
 //
 // What a reply means decides everything. An answered operation took effect between call and return. A

@@ -23,7 +23,7 @@ type Fault struct {
 
 // faults is every kind, in groups by file.
 var faults = concat(killFaults, pauseFaults, restartFaults, cutFaults, linkFaults, diskFaults, clockFaults,
-	compactFaults, lagFaults, memberFaults)
+	compactFaults, lagFaults, memberFaults, backupFaults)
 
 func concat(groups ...[]*Fault) (out []*Fault) {
 	for _, g := range groups {

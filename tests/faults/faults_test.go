@@ -65,7 +65,15 @@ func runProfile(t *testing.T, p *Profile) {
 	if *roundsFlag != 0 {
 		rounds = *roundsFlag
 	}
-	res := segment(t, newWorld(t, p), newRun(seed, p), plan.rounds(rounds))
+	w, r, played := newWorld(t, p), newRun(seed, p), plan.rounds(rounds)
+	if p.Comeback {
+		res := segment(t, w, r, played[:rounds/2])
+		t.Log(res.summary())
+		if played = played[rounds/2:]; !w.comeBack() && rounds >= p.Rounds {
+			t.Fatal("there is no backup to come back from")
+		}
+	}
+	res := segment(t, w, r, played)
 	t.Log(res.summary())
 	reports = append(reports, fmt.Sprintf("faults, profile %s, seed %d: %s", p.Name, seed, res.brief()))
 	if left := missing(p, res.injected); len(left) > 0 && rounds >= p.Rounds {

@@ -132,6 +132,7 @@ func TestARunWithoutWorkIsNoPass(t *testing.T) {
 		"no resume":    func(r *result) { r.watch.resumed = 0 },
 		"no overflow":  func(r *result) { r.fell = 0 },
 		"no probe":     func(r *result) { r.injected["pause leader"] = 1 },
+		"no backup":    func(r *result) { r.injected["back up"] = 1 },
 	} {
 		r := full()
 		if spoil(r); len(r.lackOfWork(profiles[0])) != 1 {

@@ -18,6 +18,8 @@ type Profile struct {
 
 	Calm time.Duration // after each round
 
+	Comeback bool // in the middle of its rounds all nodes are lost and come back from their last backup
+
 	Lockers   int // for each node, clients that take locks
 	Lessees   int // for each node, clients that take leases
 	Borrowers int // for each node, clients that use the lock libraries of Go
@@ -74,12 +76,18 @@ var profiles = []*Profile{
 			pause follower, restart leader`,
 		Clients: 2, Pace: 8 * time.Millisecond,
 	},
+	{
+		// Each half of the rounds has every fault once, so that there is a backup to come back from.
+		Name: "restore", Nodes: 3, Rounds: 10, Second: 50, Flags: "--snapshot-bytes 256KiB", Comeback: true,
+		Faults:  "back up, kill leader, isolate leader, power loss, compact",
+		Clients: 3, Pace: 5 * time.Millisecond, Calm: 600 * time.Millisecond,
+	},
 }
 
 // soakProfile is everything at once, for as long as it is asked for.
 var soakProfile = &Profile{
 	Name: "soak", Nodes: 3, Spares: 1, Faults: "all", Second: 40, Flags: "--snapshot-bytes 256KiB", Clients: 3,
-	Pace: 6 * time.Millisecond, Lockers: 3, Lessees: 2,
+	Pace: 6 * time.Millisecond, Lockers: 3, Lessees: 2, Comeback: true,
 }
 
 // profileNamed returns a profile, or nil.

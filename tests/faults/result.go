@@ -42,6 +42,8 @@ type result struct {
 	locks   lockWork
 	leases  leaseWork
 	tenures int // of users of lock libraries
+
+	saved, restored, compared, kept int // backups, those restored, keys of these compared, and locks kept
 }
 
 // check runs every checker over what the segment has recorded, and forgets it.
@@ -74,6 +76,7 @@ func (r *run) check(t testing.TB, w *world, res *result) {
 	res.hashed, err = checkHashes(w.cluster.Nodes)
 	report("state hashes", err)
 	r.checkTurns(t, ops, res)
+	report("backups", r.checkBackups(w, ops, res))
 	res.checking = time.Since(from)
 	for _, problem := range res.lackOfWork(r.profile) {
 		t.Error(problem)
@@ -149,6 +152,10 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 	if res.hashed < p.Nodes {
 		say("the state of %d members was compared, want %d", res.hashed, p.Nodes)
 	}
+	if res.injected["back up"] > 0 && res.lacksBackups(p) {
+		say("%d backups, %d restored, %d keys and %d locks of them compared", res.saved, res.restored,
+			res.compared, res.kept)
+	}
 	if res.worstGap > maxUnavailable {
 		say("no write was acknowledged for %v after the faults had ended", res.worstGap)
 	}
@@ -158,6 +165,12 @@ func (res *result) lackOfWork(p *Profile) (out []error) {
 // lacksSnapshots reports whether members were left behind and none was given a snapshot.
 func (res *result) lacksSnapshots() bool {
 	return res.injected["lag behind a snapshot"]+res.injected["lag while cut off"] > 0 && res.snapshots == 0
+}
+
+// lacksBackups reports whether no restored backup had anything to show. In a short segment of a soak each may
+// have been taken while there was no majority to acquire a lock.
+func (res *result) lacksBackups(p *Profile) bool {
+	return res.restored == 0 || res.compared == 0 || res.kept == 0 && p != soakProfile
 }
 
 // missing returns the faults of a profile that never struck, or never did what they are for.
@@ -217,13 +230,18 @@ func (res *result) summary() string {
 	if res.locks.turns+res.leases.leases > 0 {
 		turns = fmt.Sprintf("; %v; %v; %d tenures of lock libraries", &res.locks, &res.leases, res.tenures)
 	}
+	backups := ""
+	if res.saved > 0 {
+		backups = fmt.Sprintf("; %d backups, %d restored, %d keys and %d locks of them compared", res.saved,
+			res.restored, res.compared, res.kept)
+	}
 	return fmt.Sprintf("%d faults; %d operations answered (%s), %d of unknown outcome (%d found never done), "+
 		"%d refused, %d reads lost, %d local reads; %d versions in the archive, %d writes looked up; %d packets "+
 		"touched, %d snapshots installed; longest wait for writes %v; %.0f operations a second, checked in %v",
 		res.struck, res.answered, strings.Join(per, ", "), res.maybes, res.decided, res.refused, res.lost,
 		res.local, res.versions, res.marks, res.touched, res.snapshots, res.worstGap.Round(time.Millisecond),
 		float64(res.answered+res.local)/(res.took+res.checking).Seconds(),
-		res.checking.Round(time.Millisecond)) + turns
+		res.checking.Round(time.Millisecond)) + turns + backups
 }
 
 // brief is the summary in a line.

@@ -126,6 +126,7 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	t.Helper()
 	w.run = r
 	r.fresh()
+	w.vault.clear()
 	from := time.Now()
 	unfollow := r.follow(t, w.cluster.Nodes)
 	defer unfollow()
@@ -140,6 +141,7 @@ func segment(t testing.TB, w *world, r *run, plan []round) *result {
 	end()
 	res.probed = int(r.probed.Load())
 	res.took = time.Since(from)
+	w.withdraw()
 	r.settle(t, w, res)
 	res.behind = r.awaitWatchers(t)
 	unfollow()

@@ -21,6 +21,7 @@ type soak struct {
 	run      *run
 	sum      result
 	segments int
+	lives    int // of the cluster: one, and one more each time it was lost and came back
 	injected map[string]int
 	took     time.Duration
 	screen   *screen
@@ -33,12 +34,15 @@ func lasting(t testing.TB, seed uint64, asked time.Duration) *soak {
 		t.Fatal(err)
 	}
 	w := newWorld(t, soakProfile)
-	s := &soak{seed: seed, asked: asked, run: newRun(seed, soakProfile), injected: map[string]int{}}
+	s := &soak{seed: seed, asked: asked, run: newRun(seed, soakProfile), injected: map[string]int{}, lives: 1}
 	s.screen = showProgress(s)
 	w.say = s.screen.say
 	defer s.screen.close()
 	for time.Since(s.run.start) < asked && !t.Failed() {
 		s.add(segment(t, w, s.run, plan.rounds(roundsPerSegment)))
+		if !t.Failed() && w.comeBack() {
+			s.lives++
+		}
 	}
 	if s.sum.injected = s.injected; s.sum.lacksSnapshots() {
 		t.Error("too little work: no snapshot was installed")
@@ -67,6 +71,9 @@ func (s *soak) add(r *result) {
 	sum.revisions += r.revisions
 	sum.versions += r.versions
 	sum.hashed += r.hashed
+	sum.saved += r.saved
+	sum.restored += r.restored
+	sum.compared += r.compared
 	sum.took += r.took
 	sum.checking += r.checking
 	sum.worstGap = max(sum.worstGap, r.worstGap)
@@ -91,6 +98,8 @@ func (s *soak) report(verdict string) string {
 	row("refused as not done", "%d", s.sum.refused)
 	row("local reads", "%d", s.sum.local)
 	row("writes looked up in the history", "%d of %d versions", s.sum.marks, s.sum.versions)
+	row("backups", "%d, of which %d were restored and compared, and %d came back as the cluster", s.sum.saved,
+		s.sum.restored, s.lives-1)
 	row("complete checks", "%d, which took %v", s.segments, s.sum.checking.Round(time.Millisecond))
 	row("latency p50, p99, p99.9, worst", "%v, %v, %v, %v", total.quantile(0.5), total.quantile(0.99),
 		total.quantile(0.999), total.worst.Round(time.Millisecond))

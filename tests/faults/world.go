@@ -33,6 +33,7 @@ type world struct {
 	fell     map[*node.Process]int // times that a watch of it fell behind
 	notes    []string              // what the faults of this round did, for its line in the log
 	achieved []string              // faults of this round that may fail and have not
+	vault    vault                 // backups of this segment
 }
 
 // newWorld starts a cluster with a machine and a disk of its own for each node.

@@ -174,7 +174,7 @@ func (w *workshop) hunt(m mutant, binary string) (said string, err error) {
 	cmd.Dir = filepath.Join(w.root, m.pkg)
 	cmd.Env = append(os.Environ(), node.BinaryEnv+"="+binary)
 	out, err := cmd.CombinedOutput()
-	name := strings.Trim(m.args[1], "^$")
+	name := strings.NewReplacer("^", "", "$", "").Replace(m.args[1]) // of a subtest, too: ^TestX$/^part$
 	switch {
 	case err == nil:
 		return "", fmt.Errorf("%w: %s passes with the defect", errNoCatch, name)
