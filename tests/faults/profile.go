@@ -80,7 +80,7 @@ var profiles = []*Profile{
 		// Each half of the rounds has every fault once, so that there is a backup to come back from.
 		Name: "restore", Nodes: 3, Rounds: 10, Second: 50, Flags: "--snapshot-bytes 256KiB", Comeback: true,
 		Faults:  "back up, kill leader, isolate leader, power loss, compact",
-		Clients: 3, Pace: 5 * time.Millisecond, Calm: 600 * time.Millisecond,
+		Clients: 3, Pace: 6 * time.Millisecond, Calm: 600 * time.Millisecond,
 	},
 }
 
