@@ -22,6 +22,7 @@ type table struct {
 	failover    map[string]map[string]interruptions // way, system
 	growth      growth
 	logins      logins
+	rights      float64                  // SET rate of a user with rules, over the default user's
 	delivery    map[string]time.Duration // of events to watchers, median
 	catchUp     map[string]float64       // events a second from history, by form of watch
 	backup      float64                  // of a save, in MB/s
@@ -139,6 +140,10 @@ func (t *table) verdicts() []verdict {
 	}
 	t.growth.verdicts(add)
 	t.logins.verdicts(add)
+	if t.rights > 0 {
+		add(t.rights >= rightsKeep, "SET, 64 clients, by a user with rules: %.1f %% of the default user's, at least "+
+			"%.0f %%", 100*t.rights, 100*rightsKeep)
+	}
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd, backupSave} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
 			add(worst <= 100*time.Millisecond, "worst SET during %s: %v, at most 100 ms", name,

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// What users cost: the same cluster and the same writes, in turn by the default user, who may do everything and
+// is asked for nothing, and by one whose every command and key is checked against rules.
+const (
+	rightsName  = "SET by a user with rules, 64 clients"
+	rightsKeep  = 0.97
+	rightsPairs = 7
+)
+
+func measureRights(c config, ps *processes, t *table) error {
+	s, err := startRedkeep(c, ps, "rights", 3)
+	if err != nil {
+		return err
+	}
+	defer ps.killAll()
+	if err := s.settle(); err != nil {
+		return err
+	}
+	admin := redis.NewClient(&redis.Options{Addr: s.leader(), MaxRetries: -1})
+	defer admin.Close()
+	err = admin.Do(context.Background(), "ACL", "SETUSER", "app", "on", ">secret", "~app:*", "~key:*",
+		"+@all", "-@admin", "-@dangerous").Err()
+	if err != nil {
+		return err
+	}
+	asUser := func(addr string) (conn, error) {
+		r := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 1, MaxRetries: -1, ReadTimeout: 30 * time.Second,
+			Username: "app", Password: "secret"})
+		return redisConn{r}, r.Ping(context.Background()).Err()
+	}
+	free, bound := s.dial, asUser
+	sc := scenario{name: rightsName, clients: 64, op: setOne}
+	var without, with []float64
+	for i := range rightsPairs {
+		for _, dial := range []func(string) (conn, error){free, bound} {
+			s.dial = dial
+			rate, err := round(s, sc, c.round, false, uint64(i))
+			if err != nil {
+				return fmt.Errorf("%s: %w", rightsName, err)
+			}
+			if len(without) == len(with) {
+				without = append(without, rate)
+			} else {
+				with = append(with, rate)
+			}
+		}
+	}
+	t.rights = median(with) / median(without)
+	fmt.Printf("SET/s with 64 clients: %.0f by the default user, %.0f by one with rules (%.1f %%)\n",
+		median(without), median(with), 100*t.rights)
+	return nil
+}
