@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What users cost: the same cluster and the same writes, in turn by the default user, who may do everything and
-// is asked for nothing, and by one whose every command and key is checked against rules.
+// What users cost: the same cluster and the same writes, in turn by the default user, who may do everything
+// and is asked for nothing, and by one whose every command and key is checked against rules.
 const (
 	rightsName  = "SET by a user with rules, 64 clients"
 	rightsKeep  = 0.97
@@ -58,4 +58,11 @@ func measureRights(c config, ps *processes, t *table) error {
 	fmt.Printf("SET/s with 64 clients: %.0f by the default user, %.0f by one with rules (%.1f %%)\n",
 		median(without), median(with), 100*t.rights)
 	return nil
+}
+
+func (t *table) rightsVerdict(add func(met bool, format string, args ...any)) {
+	if t.rights > 0 {
+		add(t.rights >= rightsKeep, "SET, 64 clients, by a user with rules: %.1f %% of the default user's, at "+
+			"least %.0f %%", 100*t.rights, 100*rightsKeep)
+	}
 }

@@ -140,10 +140,7 @@ func (t *table) verdicts() []verdict {
 	}
 	t.growth.verdicts(add)
 	t.logins.verdicts(add)
-	if t.rights > 0 {
-		add(t.rights >= rightsKeep, "SET, 64 clients, by a user with rules: %.1f %% of the default user's, at least "+
-			"%.0f %%", 100*t.rights, 100*rightsKeep)
-	}
+	t.rightsVerdict(add)
 	for _, name := range []string{"a snapshot", "compaction", leaseEnd, backupSave} {
 		if worst, ok := t.stalls[name]["redkeep"]; ok {
 			add(worst <= 100*time.Millisecond, "worst SET during %s: %v, at most 100 ms", name,
