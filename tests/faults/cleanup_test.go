@@ -50,9 +50,12 @@ func interrupt(t *testing.T, sig syscall.Signal) {
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "round ") {
 		t.Log(lines.Text())
 	}
-	if got := running(t, mark); got < 5 { // the two of the test and three nodes
-		t.Fatalf("only %d processes of the run are there", got)
-	}
+	node.Eventually(t, 20*time.Second, "the processes of the run", func() error { // a fault may have some of them
+		if got := running(t, mark); got < 5 { // the two of the test and three nodes
+			return fmt.Errorf("only %d are there", got)
+		}
+		return nil
+	})
 	if err := cmd.Process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
