@@ -110,8 +110,9 @@ type Dispatcher struct {
 
 	stop    chan struct{}
 	done    chan struct{}
-	watched chan struct{} // closed when watchMaster has ended; nil without Sentinel
-	guarded chan struct{} // closed when the guard has ended
+	watched chan struct{}  // closed when watchMaster has ended; nil without Sentinel
+	master  *sentinelWatch // nil without Sentinel
+	guarded chan struct{}  // closed when the guard has ended
 	closing sync.Once
 
 	departing sync.WaitGroup // places in queues that are being given up: see departure.go
@@ -169,6 +170,7 @@ func New(cfg Config) *Dispatcher {
 func (d *Dispatcher) openSentinel() {
 	d.table, d.hub, d.watched = newSentinelTable(), pubsub.New(d.engine.Store()), make(chan struct{})
 	d.hub.Start()
+	d.master = newSentinelWatch()
 	go d.watchMaster()
 }
 

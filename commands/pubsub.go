@@ -97,6 +97,9 @@ func (c *call) subscribe(s *session, kind int, word string) (resp.Value, error) 
 			return resp.Value{}, err
 		}
 	}
+	if c.d.master != nil {
+		c.d.lookAtMaster()
+	}
 	out := make([]resp.Value, 0, len(c.args)-1)
 	for i := 1; i < len(c.args); i++ {
 		name := string(c.args[i])

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/redkeep/redkeep/pubsub"
@@ -9,8 +10,9 @@ import (
 )
 
 // What Sentinel clients are told by messages: that another member leads, that members come, go and answer
-// again. One goroutine compares the topology with the one before, whenever raft reports a change and ten
-// times a second. The messages go through a hub of their own: publishing on the data port does not reach
+// again. The topology is compared with the one before whenever raft reports a change, ten times a second, and
+// when a client begins to listen: what it can ask for from then on is what it hears the next change of. The
+// messages go through a hub of their own: publishing on the data port does not reach
 // Sentinel's subscribers, nor do their subscriptions see what is published or written there.
 //
 // Invariants.
@@ -26,24 +28,44 @@ const masterLook = 100 * time.Millisecond
 // downAfter is after how long without an answer a member counts as down, for those who ask.
 const downAfter = 3 * time.Second
 
+// sentinelWatch is the one view of a dispatcher.
+type sentinelWatch struct {
+	mu struct {
+		sync.Mutex
+		seen *sentinelView
+	}
+}
+
+func newSentinelWatch() *sentinelWatch {
+	w := &sentinelWatch{}
+	w.mu.seen = newSentinelView()
+	return w
+}
+
 // watchMaster runs until the dispatcher is closed.
 func (d *Dispatcher) watchMaster() {
 	defer close(d.watched)
 	changes := d.engine.LeaderChanges()
 	tick := time.NewTicker(masterLook)
 	defer tick.Stop()
-	seen := newSentinelView()
 	for {
-		t := d.topology()
-		if messages := seen.follow(&t, d.cfg.Sentinel.Name); len(messages) > 0 {
-			d.hub.Applied(pubsub.Applied{Revision: d.engine.Store().Revision(), Messages: messages})
-		}
+		d.lookAtMaster()
 		select {
 		case <-tick.C:
 		case <-changes:
 		case <-d.stop:
 			return
 		}
+	}
+}
+
+// lookAtMaster tells what has changed since somebody last looked.
+func (d *Dispatcher) lookAtMaster() {
+	d.master.mu.Lock()
+	defer d.master.mu.Unlock()
+	t := d.topology()
+	if messages := d.master.mu.seen.follow(&t, d.cfg.Sentinel.Name); len(messages) > 0 {
+		d.hub.Applied(pubsub.Applied{Revision: d.engine.Store().Revision(), Messages: messages})
 	}
 }
 
