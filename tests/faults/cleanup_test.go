@@ -50,7 +50,8 @@ func interrupt(t *testing.T, sig syscall.Signal) {
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "round ") {
 		t.Log(lines.Text())
 	}
-	node.Eventually(t, 20*time.Second, "the processes of the run", func() error { // a fault may have some of them
+	// A fault may have some of them.
+	node.Eventually(t, 20*time.Second, "the processes of the run", func() error {
 		if got := running(t, mark); got < 5 { // the two of the test and three nodes
 			return fmt.Errorf("only %d are there", got)
 		}
