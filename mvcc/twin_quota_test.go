@@ -210,7 +210,7 @@ func TestAnEntryCopiesSoMuch(t *testing.T) {
 	}
 	combine := Op{Kind: OpModify, Modify: ModifyBitOp, Span: KeySpan("r"), Value: source}
 	combine.Delta = int64(CombineOr)
-	s.Update(1, func(b *Batch) { b.Txn(&Txn{Then: []Op{setRange}}, nil) }) // the combination has something to read
+	s.Update(1, func(b *Batch) { b.Txn(&Txn{Then: []Op{setRange}}, nil) }) // for the combination to read
 	for name, c := range map[string]struct {
 		ops  []Op
 		most int // of transactions

@@ -35,11 +35,23 @@ func (d *dice) block(partition, key int) (parts []*Op) {
 	return parts
 }
 
+// pass counts which keys one command of a block has changed.
+func (c *Cells) pass(before *Cells) {
+	for i := range c {
+		c[i].Passed = before[i].Passed
+		if c[i] != before[i] {
+			c[i].Passed++
+		}
+	}
+}
+
 // stepBlock applies the commands and returns their answers.
 func stepBlock(c *Cells, parts []*Op) string {
 	out := make([]string, len(parts))
 	for i, p := range parts {
+		before := *c
 		out[i] = p.Kind.Step(c, p)
+		c.pass(&before)
 	}
 	return strings.Join(out, " | ")
 }

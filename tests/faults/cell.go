@@ -26,6 +26,9 @@ type Cell struct {
 	Exists      bool
 	Value       string
 	Early, Late int64 // nanoseconds since the start of the run
+
+	// Passed counts contents that the key had between the commands of one block; 0 outside of blocks.
+	Passed uint16
 }
 
 // Cells is the content of one partition.
@@ -64,8 +67,9 @@ func (s *State) take(op *Op) (text string) {
 	}
 	for i := range s.Cells {
 		if s.Cells[i] != before[i] {
-			s.Writes[i]++
+			s.Writes[i]++ // also if a block has deleted it and made it again as it was
 		}
+		s.Cells[i].Passed = 0
 	}
 	return text
 }

@@ -48,6 +48,13 @@ func TestLinearCheckerKnowsTransactions(t *testing.T) {
 		return op(5, call, ret, evalKind, answer, values("x"), on(keyB))
 	}
 	del := func(call, ret int64) *Op { return op(0, call, ret, delKind, "1") }
+	again := func(call, ret int64) *Op { // the counter is gone and comes back as it was, in one transaction
+		return op(5, call, ret, multiKind, "1 | 1", func(o *Op) {
+			o.Parts = []*Op{{Kind: delKind, Key: counter}, {Kind: incrKind, Key: counter}}
+		})
+	}
+	one := func(call, ret int64) *Op { return op(0, call, ret, incrKind, "1", on(counter)) }
+	look := func(call, ret int64) *Op { return op(3, call, ret, watchKind, "OK", on(counter)) }
 	const done = "OK | 1 | x nil 1 nil"
 	for _, tc := range []struct {
 		name string
@@ -68,6 +75,10 @@ func TestLinearCheckerKnowsTransactions(t *testing.T) {
 		{"done though it came, went and came back", false, []*Op{set(0, 1, "a"), watch(2, 3), del(4, 5),
 			set(6, 7, "a"), exec(8, 9, done)}},
 		{"missing again is unchanged", true, []*Op{watch(0, 1), set(2, 3, "a"), del(4, 5), exec(6, 7, done)}},
+		{"not done, for it went and came back in one transaction", true, []*Op{one(0, 1), look(2, 3), again(4, 5),
+			exec(6, 7, "nil", on(counter))}},
+		{"done though it went and came back in one transaction", false, []*Op{one(0, 1), look(2, 3), again(4, 5),
+			exec(6, 7, "OK | 2 | x nil 2 nil", on(counter))}},
 		{"not done though nothing changed", false, []*Op{set(0, 1, "a"), watch(2, 3), exec(4, 5, "nil")}},
 		{"not done for a write that came in between", true, []*Op{watch(0, 1), set(2, 3, "a"), exec(4, 5, "nil"),
 			get(6, 7, "a")}},
