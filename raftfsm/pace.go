@@ -27,7 +27,7 @@ type pacedReader struct {
 }
 
 const (
-	paceRest = 1.5
+	paceRest = 3.0
 	// leastPause is the shortest worth the change of threads.
 	leastPause = 2 * time.Millisecond
 )
