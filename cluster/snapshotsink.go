@@ -151,12 +151,16 @@ func (s *snapshotSink) Cancel() error {
 
 // letGo may be called twice: raft closes a sink that the state machine has closed.
 func (s *snapshotSink) letGo() error {
-	err := s.file.Close()
+	err := closeOnce(s.file)
 	if s.block != nil {
-		err = errors.Join(err, s.block.file.Close())
-	}
-	if errors.Is(err, os.ErrClosed) {
-		return nil
+		err = errors.Join(err, closeOnce(s.block.file))
 	}
 	return err
+}
+
+func closeOnce(f *os.File) error {
+	if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
 }
