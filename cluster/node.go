@@ -255,6 +255,7 @@ func (n *Node) start() (err error) {
 	n.proposals = newProposals(n.raft, n.fatal, n.cfg)
 	n.snapshots = newSnapshotter(n.raft, n.snaps, n.log, n.cfg)
 	n.snapshots.pinned.Store(new(func() (uint64, bool) { return n.trans.pinned(n.Term()) }))
+	n.log.snapshotEnd.Store(new(n.snapshotEnd))
 	n.sentry = startSentry(n)
 	n.mux.lineEnded = n.lineEnded
 	n.mux.start()

@@ -59,6 +59,8 @@ type logStore struct {
 	snapAt     atomic.Int64  // wake snapshots when sinceSnap reaches it; <= 0 never
 	snapWanted chan struct{} // one slot
 
+	snapshotEnd atomic.Pointer[func(Index) (Term, bool)] // see snapshotend.go; nil: there is none
+
 	running stopwatch // of StoreLogs
 	slow    slowSyncs
 }
@@ -159,6 +161,9 @@ func (s *logStore) GetLog(index uint64, l *raft.Log) error {
 	err := s.inner.GetLog(index, l)
 	if errors.Is(err, ErrCorrupt) {
 		return s.fatal.trip(err)
+	}
+	if errors.Is(err, raft.ErrLogNotFound) && s.endOfSnapshot(index, l) {
+		return nil
 	}
 	return err
 }

@@ -96,6 +96,9 @@ func (t *transport) AppendEntries(
 		t.withheld.Add(1)
 		return errDiskStall
 	}
+	if hasNoEntry(args.Entries) {
+		return errNoEntry
+	}
 	if isHeartbeat(args) {
 		return t.NetworkTransport.AppendEntries(id, target, args, resp)
 	}
