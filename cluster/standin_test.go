@@ -230,3 +230,24 @@ func TestTheEndOfASnapshotIsNoEntry(t *testing.T) {
 		})
 	}
 }
+
+// What a follower has behind what a message compares may be of another leader: no message makes it apply
+// that, whatever has been committed in between.
+func TestNothingIsCommittedBeyondWhatWasCompared(t *testing.T) {
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			n, lead, _ := followerOf(t, store)
+			lead.append(1, 1, 2, lead.entries(2, 5))
+			lead.applies(n, "2 of term 2")
+			lead.term = 3
+			if !lead.append(2, 2, 4, nil).Success {
+				t.Fatal("what it has applied it has")
+			}
+			if got := n.CommitIndex(); got != 2 {
+				t.Fatalf("the follower takes up to %d for committed", got)
+			}
+			lead.append(2, 2, 4, lead.entries(3, 4))
+			lead.applies(n, "2 of term 2", "3 of term 3", "4 of term 3")
+		})
+	}
+}
