@@ -115,7 +115,7 @@ func (s *standIn) install(n *testNode) {
 		Configuration: raft.EncodeConfiguration(meta.Configuration), ConfigurationIndex: meta.ConfigurationIndex,
 	}
 	var resp raft.InstallSnapshotResponse
-	err = s.trans.NetworkTransport.InstallSnapshot(s.id, s.target, req, &resp, content)
+	err = s.trans.addressee.InstallSnapshot(s.id, s.target, req, &resp, content)
 	if err != nil || !resp.Success {
 		s.t.Fatalf("the snapshot is not installed: %v, %+v", err, resp)
 	}
@@ -187,6 +187,58 @@ func TestWhatFollowsASnapshotMayBeReplaced(t *testing.T) {
 			lead.applies(n, "2 of term 3", "3 of term 3", "4 of term 3")
 			if s := n.Stats(); s.FirstIndex != 2 || s.LastIndex != 4 {
 				t.Errorf("the log holds %d to %d", s.FirstIndex, s.LastIndex)
+			}
+		})
+	}
+}
+
+// raft that has been given a snapshot over a longer log believes in the end of that log, and takes what
+// follows it. With that gap in its log the node could not start again.
+func TestNoGapBehindASnapshot(t *testing.T) {
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			n, lead, reopen := followerOf(t, store)
+			fatal := make(chan error, 2)
+			n.fatal.tell = func(err error) { fatal <- err }
+			if !lead.append(1, 1, 1, lead.entries(2, 5)).Success {
+				t.Fatal("an empty log takes no entry")
+			}
+			lead.install(n)
+			if lead.append(5, 2, 1, lead.entries(6, 6)).Success {
+				t.Error("an entry was taken that follows none")
+			}
+			select {
+			case err := <-fatal:
+				if !errors.Is(err, ErrWedged) {
+					t.Errorf("the node ends with %v", err)
+				}
+			default:
+				t.Error("the node goes on")
+			}
+			if last, err := n.log.LastIndex(); err != nil || last != 0 {
+				t.Fatalf("the log ends at %d, %v", last, err)
+			}
+			n = reopen()
+			lead.catchUp(n, 6, lead.entries(2, 6))
+			lead.applies(n, "2 of term 2", "3 of term 2", "4 of term 2", "5 of term 2", "6 of term 2")
+		})
+	}
+}
+
+// A log that does not go on from its snapshot is told as such when the node starts.
+func TestALogBeyondItsSnapshotIsRefused(t *testing.T) {
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			n, lead, _ := followerOf(t, store)
+			if err := n.log.inner.StoreLogs(lead.entries(6, 6)); err != nil {
+				t.Fatal(err)
+			}
+			shut(t, n.Node)
+			_, err := trySingle(t, n.cfg.DataDir, func(c *Config) {
+				c.Name, c.PeerAddr, c.InitialCluster, c.LogStore = "n1", n.cfg.PeerAddr, n.cfg.InitialCluster, store
+			})
+			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "from index 2 to 5") {
+				t.Error(err)
 			}
 		})
 	}

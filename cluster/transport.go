@@ -22,11 +22,11 @@ import (
 //     the leader has committed, up to the end of its own log, which may go on with entries of another leader.
 //     raft notes how far it will send before it looks how far it has committed: a new leader that loses its
 //     processor in between would have such entries applied.
+//   - A message goes to the member it is for, not to whoever has its address (addressee.go).
 //   - Nudge tells a follower of a commit at once (nudge.go).
 //   - Entries are on their way to the followers while this node writes them to its own disk (headstart.go).
 type transport struct {
-	*raft.NetworkTransport
-	stream     *raftStream
+	addressee
 	stallLimit time.Duration
 	storing    func() time.Duration // how long the running StoreLogs has taken
 	lastIndex  func() uint64        // where this node's log ends
@@ -64,11 +64,10 @@ const (
 func newTransport(m *peerMux, cfg Config, storing func() time.Duration) *transport {
 	stream := &raftStream{peerMux: m, done: make(chan struct{})}
 	t := &transport{
-		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		addressee: addressee{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: stream, MaxPool: connPool, MaxRPCsInFlight: 1, Timeout: rpcTimeout,
 			MsgpackUseNewTimeFormat: true, Logger: newRaftLogger(cfg.Logger, "raft-net"),
-		}),
-		stream:     stream,
+		})},
 		stallLimit: stallFactor * cfg.HeartbeatTimeout,
 		storing:    storing,
 		noNudge:    cfg.DisableNudge,
@@ -104,7 +103,7 @@ func (t *transport) AppendEntries(
 		return errNoEntry
 	}
 	if isHeartbeat(args) {
-		return t.NetworkTransport.AppendEntries(id, target, args, resp)
+		return t.addressee.AppendEntries(id, target, args, resp)
 	}
 	p := t.peer(id)
 	if h := p.claim(args); h != nil {
@@ -115,7 +114,7 @@ func (t *transport) AppendEntries(
 	}
 	args = promising(args)
 	p.sending(target, args)
-	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
+	err := t.addressee.AppendEntries(id, target, args, resp)
 	if p.answered(args, resp, err) {
 		t.startNudge(p)
 	}
