@@ -422,11 +422,6 @@ func errConfigUnwritten(err error) error {
 	return clientError("ERR Rewriting config file: " + err.Error())
 }
 
-// errPartly is the text for a command of several writes of which err befell one and others were made.
-func errPartly(err error, others string) error {
-	return clientError(opError(err).Error() + "; " + others + " were made")
-}
-
 func errBitSources(operation string) error {
 	return clientError("ERR BITOP " + operation + " must be called with at least two source keys.")
 }
