@@ -127,7 +127,7 @@ func (o *Offline) eachOfSegment(path string, info types.SegmentInfo, fn func(*ra
 		var l raft.Log
 		rec, err := checkRecord(b[off+frameHeader:])
 		if err == nil {
-			err = walCodec{}.Decode(rec, &l)
+			err = new(walCodec).Decode(rec, &l)
 		}
 		if err == nil && l.Type == raft.LogCommand {
 			err = o.checks.Entry(l.Data)

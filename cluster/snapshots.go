@@ -14,8 +14,9 @@ import (
 )
 
 // snapshotter decides when raft takes a snapshot: when the log has grown since the last one by
-// Config.SnapshotBytes and by that snapshot's size, so that writing snapshots costs no more than writing the
-// log does; or on demand. raft's own trigger counts entries, and an entry here is anything
+// Config.SnapshotBytes and by twice that snapshot's size, so that writing snapshots costs half of what writing
+// the log does; or on demand. The second time of the size is bounded (mostExtra), for all of that log is
+// applied again when the node starts. raft's own trigger counts entries, and an entry here is anything
 // from 100 bytes to half a megabyte.
 //
 // Behind a snapshot the log keeps about as many bytes as trigger the next one, and never fewer than 128
@@ -42,6 +43,7 @@ var minTrailingBytes int64 = 64 << 20
 
 const (
 	minTrailingEntries = 128
+	mostExtra          = 256 << 20
 	snapshotRetry      = 2 * time.Second
 )
 
@@ -101,7 +103,7 @@ func (s *snapshotter) maybeTake() error {
 func (s *snapshotter) aim() Index {
 	last := s.last()
 	if s.least > 0 {
-		s.log.snapAt.Store(max(s.least, last.Size))
+		s.log.snapAt.Store(max(s.least, last.Size+min(last.Size, mostExtra)))
 	}
 	return last.Index
 }

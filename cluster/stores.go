@@ -109,8 +109,9 @@ func openCheckedWAL(dir string, cfg Config) (logInner, error) {
 		return nil, err
 	}
 	space := newSegmentSpace(dir, cfg.SegmentBytes)
+	codec := new(walCodec)
 	w, err := wal.Open(dir,
-		wal.WithCodec(walCodec{}),
+		wal.WithCodec(codec),
 		wal.WithMetaStore(&segmentList{}),
 		wal.WithSegmentFiler(codecFiler{segment.NewFiler(dir, space)}),
 		wal.WithSegmentSize(cfg.SegmentBytes),
@@ -119,15 +120,22 @@ func openCheckedWAL(dir string, cfg Config) (logInner, error) {
 		space.close()
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
 	}
-	return &walLog{w, space, dir, cfg.Logger}, nil
+	return &walLog{w, codec, space, dir, cfg.Logger}, nil
 }
 
 // walLog names the file when a record turns out to be damaged while the node runs.
 type walLog struct {
 	*wal.WAL
+	codec *walCodec
 	space *segmentSpace
 	dir   string
 	log   *slog.Logger
+}
+
+// StoreLogs is called by one goroutine at a time, as raft's log store is.
+func (w *walLog) StoreLogs(logs []*raft.Log) error {
+	w.codec.begin()
+	return w.WAL.StoreLogs(logs)
 }
 
 func (w *walLog) GetLog(index uint64, l *raft.Log) error {

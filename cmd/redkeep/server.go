@@ -108,6 +108,11 @@ func serverUsage(flags *pflag.FlagSet) string {
 // runServer runs a node until a signal ends it, and returns nil after a graceful stop.
 func runServer(ctx context.Context, s settings, io streams) error {
 	log := newLogger(s, io)
+	endProfile, err := startProfile()
+	if err != nil {
+		return err
+	}
+	defer endProfile()
 	tuner := startGCTuner()
 	defer tuner.stop()
 	stop, ignore := stopSignals()
