@@ -132,3 +132,14 @@ func TestLeftoverSnapshot(t *testing.T) {
 		t.Error("still there")
 	}
 }
+
+// Snapshots are written half as fast as the log, but a start need not apply much more than the size of one.
+func TestSnapshotsArePacedByTheirSize(t *testing.T) {
+	for size, want := range map[int64]int64{
+		0: 64 << 20, 10 << 20: 64 << 20, 100 << 20: 200 << 20, 256 << 20: 512 << 20, 1 << 30: 1<<30 + 256<<20,
+	} {
+		if got := due(64<<20, size); got != want {
+			t.Errorf("behind a snapshot of %d bytes: %d, want %d", size, got, want)
+		}
+	}
+}

@@ -103,10 +103,13 @@ func (s *snapshotter) maybeTake() error {
 func (s *snapshotter) aim() Index {
 	last := s.last()
 	if s.least > 0 {
-		s.log.snapAt.Store(max(s.least, last.Size+min(last.Size, mostExtra)))
+		s.log.snapAt.Store(due(s.least, last.Size))
 	}
 	return last.Index
 }
+
+// due returns by how many bytes the log may grow behind a snapshot of that size.
+func due(least, size int64) int64 { return max(least, size+min(size, mostExtra)) }
 
 func (s *snapshotter) take() error {
 	start := time.Now()
