@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	}
 	binary = filepath.Join(dir, "redkeep")
 	if fuzzing := flag.Lookup("test.fuzz").Value.String() != ""; !fuzzing { // its workers come here, too
-		build := exec.Command("go", "build", "-o", binary, ".")
+		build := exec.Command("go", "build", "-pgo=off", "-o", binary, ".")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Printf("go build: %v\n%s", err, out)
 			os.Exit(1)

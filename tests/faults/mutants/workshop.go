@@ -123,7 +123,7 @@ func (w *workshop) compile(m mutant) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"go", "build", "-overlay", overlay, "-tags", node.FaultTag}
+	args := []string{"go", "build", "-pgo=off", "-overlay", overlay, "-tags", node.FaultTag}
 	for _, file := range m.files {
 		if folder := "./" + filepath.Dir(file); !slices.Contains(args, folder) {
 			args = append(args, folder)
@@ -138,7 +138,8 @@ func (w *workshop) build(m mutant, out string) error {
 	if err != nil {
 		return err
 	}
-	return w.run(w.root, "go", "build", "-overlay", overlay, "-tags", node.FaultTag, "-o", out, "./cmd/redkeep")
+	return w.run(w.root, "go", "build", "-pgo=off", "-overlay", overlay, "-tags", node.FaultTag, "-o", out,
+		"./cmd/redkeep")
 }
 
 // testOf compiles the tests that catch m. Those under tests look at a binary from outside and are compiled

@@ -107,7 +107,7 @@ var built = sync.OnceValues(func() (string, error) {
 })
 
 func build(root, out string, flags ...string) (string, error) {
-	args := append([]string{"build", "-o", out}, flags...)
+	args := append([]string{"build", "-pgo=off", "-o", out}, flags...)
 	if os.Getenv(RaceEnv) != "" {
 		args = append(args, "-race")
 	}
