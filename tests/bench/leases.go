@@ -29,8 +29,8 @@ func handOverOne(c conn, rng *rand.Rand) (int, error)  { return 1, c.(holder).ha
 
 // leaseScenarios are run with the others.
 var leaseScenarios = []scenario{
-	{"lease renewals, 64 clients", 64, false, true, keepAliveOne},
-	{"lock hand-overs, 8 contenders", 8, false, true, handOverOne},
+	{"lease renewals, 64 clients", 64, false, true, separate, keepAliveOne},
+	{"lock hand-overs, 8 contenders", 8, false, true, usual, handOverOne},
 }
 
 const leaseTTL = 60 * time.Second
@@ -38,11 +38,20 @@ const leaseTTL = 60 * time.Second
 var kept sync.Map // *rand.Rand to a lease id, or to an etcd session
 
 func (r redisConn) lease(of *rand.Rand) (string, error) {
-	if id, ok := kept.Load(of); ok {
+	return leaseOf(of, func() (string, error) {
+		return r.c.Do(context.Background(), "LEASE.GRANT", leaseTTL.Milliseconds()).Text()
+	})
+}
+
+// leaseOf returns the lease of a client, which grants it first.
+func leaseOf(client *rand.Rand, grant func() (string, error)) (string, error) {
+	if id, ok := kept.Load(client); ok {
 		return id.(string), nil
 	}
-	id, err := r.c.Do(context.Background(), "LEASE.GRANT", leaseTTL.Milliseconds()).Text()
-	kept.Store(of, id)
+	id, err := grant()
+	if err == nil {
+		kept.Store(client, id)
+	}
 	return id, err
 }
 

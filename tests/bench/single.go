@@ -109,7 +109,7 @@ type stalls struct {
 }
 
 func startWriters(s *system, clients, keys int) (*stalls, error) {
-	conns, hangUp, err := s.connect(clients, false)
+	conns, hangUp, err := s.connect(clients, usual, false)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,8 @@ type system struct {
 	dial  func(addr string) (conn, error)
 	leads func(addr string) (bool, error)
 	share int // connections that many clients share
+
+	dialShared func(addr string) (conn, error) // a client for many callers; nil: dial's are
 }
 
 // etcdConnections is how many connections etcd's clients share. Its protocol carries many calls at a time
@@ -108,7 +110,8 @@ func startRedkeep(c config, ps *processes, name string, n int, flags ...string) 
 	if err != nil {
 		return nil, err
 	}
-	s := &system{name: "redkeep", addrs: addrs[:n], dial: dialRedis, leads: redkeepLeads, share: ownConnection}
+	s := &system{name: "redkeep", addrs: addrs[:n], dial: dialRedis, leads: redkeepLeads, share: ownConnection,
+		dialShared: dialRueidis}
 	var list []string
 	for i := range n {
 		list = append(list, fmt.Sprintf("n%d=%s", i, addrs[n+i]))
@@ -175,7 +178,7 @@ func startRedis(c config, ps *processes) (*system, error) {
 	always := func(string) (bool, error) { return true, nil }
 	s := &system{
 		name: "redis", procs: []*process{p}, addrs: []string{addr}, dial: dialRedis, leads: always,
-		share: ownConnection,
+		share: ownConnection, dialShared: dialRueidis,
 	}
 	return s, s.settle()
 }

@@ -71,6 +71,7 @@ var ratios = []ratio{
 	{"compare-and-set in one request, 64 clients", "etcd", 3},
 	{"read, then compare-and-set, 64 clients", "etcd", 3},
 	{"lease renewals, 64 clients", "etcd", 1.5},
+	{"lease renewals, 64 callers in one process", "etcd", 1.5},
 	{"lock hand-overs, 8 contenders", "etcd", 10},
 }
 

@@ -22,6 +22,7 @@ type scenario struct {
 	clients int
 	redis   bool // Redis takes part: only for orientation, it is not replicated
 	etcd    bool
+	form    int // how the clients come
 	op      func(c conn, rng *rand.Rand) (int, error)
 }
 
@@ -38,17 +39,18 @@ func setSixteen(c conn, rng *rand.Rand) (int, error) {
 
 func scenarios(c config) []scenario {
 	all := []scenario{
-		{"SET, 1 client", 1, true, true, setOne},
-		{"SET, 64 clients", 64, true, true, setOne},
-		{"GET, 1 client", 1, true, true, getOne},
-		{"GET, 64 clients", 64, true, true, getOne},
-		{"SET, 64 clients × 16 pipelined", 64, true, false, setSixteen},
+		{"SET, 1 client", 1, true, true, usual, setOne},
+		{"SET, 64 clients", 64, true, true, usual, setOne},
+		{"GET, 1 client", 1, true, true, usual, getOne},
+		{"GET, 64 clients", 64, true, true, usual, getOne},
+		{"SET, 64 clients × 16 pipelined", 64, true, false, usual, setSixteen},
 	}
 	all = append(all, txnScenarios...)
 	all = append(all, leaseScenarios...)
+	all = append(all, callerScenarios...)
 	if c.wide {
-		all = append(all, scenario{"SET, 512 clients", 512, true, true, setOne},
-			scenario{"GET, 512 clients", 512, true, true, getOne})
+		all = append(all, scenario{"SET, 512 clients", 512, true, true, usual, setOne},
+			scenario{"GET, 512 clients", 512, true, true, usual, getOne})
 	}
 	return slices.DeleteFunc(all, func(s scenario) bool { return !strings.Contains(s.name, c.only) })
 }
@@ -132,7 +134,7 @@ func median(v []float64) float64 {
 
 // round runs one scenario against one system and returns operations per second after the warm-up.
 func round(s *system, sc scenario, d time.Duration, spread bool, seed uint64) (float64, error) {
-	conns, hangUp, err := s.connect(sc.clients, spread)
+	conns, hangUp, err := s.connect(sc.clients, sc.form, spread)
 	if err != nil {
 		return 0, err
 	}
@@ -174,20 +176,27 @@ func round(s *system, sc scenario, d time.Duration, spread bool, seed uint64) (f
 
 func wait(d time.Duration) { <-time.NewTimer(d).C }
 
-// connect returns n clients of the leader, or of all nodes in turn, over at most s.share connections.
-func (s *system) connect(n int, spread bool) (clients []conn, hangUp func(), err error) {
+// connect returns n clients of the leader, or of all nodes in turn.
+func (s *system) connect(n, form int, spread bool) (clients []conn, hangUp func(), err error) {
+	dial, share := s.dial, s.share
+	switch {
+	case form == separate:
+		share = ownConnection
+	case form == callers && s.dialShared != nil:
+		dial, share = s.dialShared, 1
+	}
 	var open []conn
 	hangUp = func() {
 		for _, c := range open {
 			c.close()
 		}
 	}
-	for i := range min(n, s.share) {
+	for i := range min(n, share) {
 		addr := s.leader()
 		if spread {
 			addr = s.addrs[i%len(s.addrs)]
 		}
-		c, err := s.dial(addr)
+		c, err := dial(addr)
 		if err != nil {
 			hangUp()
 			return nil, nil, err

@@ -20,13 +20,13 @@ type transactor interface {
 }
 
 var txnScenarios = []scenario{
-	{"compare-and-set in one request, 64 clients", 64, false, true, func(c conn, rng *rand.Rand) (int, error) {
+	{"compare-and-set in one request, 64 clients", 64, false, true, usual, func(c conn, rng *rand.Rand) (int, error) {
 		return 1, c.(transactor).guarded(randomKey(rng), randomValue(rng))
 	}},
-	{"read, then compare-and-set, 64 clients", 64, true, true, func(c conn, rng *rand.Rand) (int, error) {
+	{"read, then compare-and-set, 64 clients", 64, true, true, usual, func(c conn, rng *rand.Rand) (int, error) {
 		return 1, c.(transactor).readThenSet(randomKey(rng), randomValue(rng))
 	}},
-	{"transaction of 16 SETs, 64 clients", 64, true, true, func(c conn, rng *rand.Rand) (int, error) {
+	{"transaction of 16 SETs, 64 clients", 64, true, true, usual, func(c conn, rng *rand.Rand) (int, error) {
 		var keys, values []string
 		const stride = 61 // prime to the number of keys, so these are distinct: etcd writes no key twice
 		for i, at := 0, rng.IntN(keySpace/100); i < 16; i, at = i+1, (at+stride)%(keySpace/100) {
