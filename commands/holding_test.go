@@ -65,6 +65,9 @@ func TestHoldersThatAreTold(t *testing.T) {
 	waitFor(t, "the waiter", func() bool { return n.d.engine.Waiters().Len() == 1 })
 	first.want("OK", "LOCK.RELEASE", "m", token)
 	key, token, lease := third(waiting.reply())
+	if got := n.d.engine.Holders().Len(); got != 1 {
+		t.Errorf("%d holds of one that waited are registered", got)
+	}
 	waiting.do("LOCK.ACQUIRE", "m", "LEASE", strings.Trim(lease, `"`))
 	old.do("LOCK.ACQUIRE", "m", "LEASE", strings.Trim(lease, `"`))
 	if got := n.d.engine.Holders().Len(); got != 1 {

@@ -238,6 +238,7 @@ func TestAbandonedSnapshots(t *testing.T) {
 	if b, err := n.d.backUp(backupRequest{local: true}, tooLate); b != nil || err != nil {
 		t.Errorf("made for nobody: %+v, %v", b, err)
 	}
+	n.d.backups.running.Wait()
 	if got := openStreams(t); got != 0 {
 		t.Errorf("%d files are open", got)
 	}
@@ -250,5 +251,33 @@ func TestAbandonedSnapshots(t *testing.T) {
 	}
 	if got := backupsOf(t, n); len(got) != 0 {
 		t.Errorf("left in the folder: %q", got)
+	}
+}
+
+// A node that leaves ends the backups that it is sending with an error: nobody takes a part for the whole.
+func TestStreamOfANodeThatLeaves(t *testing.T) {
+	const values, size = 32, 1 << 20 // more than sockets hold
+	n := startNode(t)
+	c := n.dial(t)
+	for i := range values {
+		c.want("OK", "SET", fmt.Sprint("k", i), strings.Repeat("x", size))
+	}
+	if err := c.conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
+	c.send(encode("SNAPSHOT.STREAM"))
+	head, err := c.r.ReadString('\n')
+	pieces, err2 := strconv.Atoi(strings.Trim(head, "*\r\n"))
+	if err != nil || err2 != nil || pieces < values {
+		t.Fatalf("%q, %v", head, err)
+	}
+	c.reply()
+	n.d.Interrupt()
+	last := ""
+	for range pieces - 1 {
+		last = c.reply()
+	}
+	if last != "("+string(errClosing)+")" {
+		t.Errorf("the last piece: %.100s", last)
 	}
 }
