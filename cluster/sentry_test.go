@@ -171,6 +171,50 @@ func TestAHungLeaderOffersLeadership(t *testing.T) {
 	c.converge("y")
 }
 
+// hungLeader hangs the disk of a cluster's leader; free ends that.
+func hungLeader(t *testing.T) (c *testCluster, old int, free func()) {
+	disks := map[string]*faultyLog{"n1": {}, "n2": {}, "n3": {}}
+	c = newCluster(t, 3, func(c *Config) { c.wrapLog, c.HeartbeatTimeout = disks[c.Name].wrap, time.Second })
+	old = c.leader()
+	c.nodes[old].put(t, "x")
+	c.converge("x")
+	hang := make(chan struct{})
+	disk := disks[c.initial[old].Name]
+	disk.block.Store(&hang)
+	c.nodes[old].Apply([]byte("hangs"))
+	return c, old, func() { disk.block.Store(nil); close(hang) }
+}
+
+// The offer is what makes another lead: the heartbeats go on until then.
+func TestAnOfferOfLeadershipIsTaken(t *testing.T) {
+	c, old, free := hungLeader(t)
+	defer free()
+	eventually(t, "another leader", func() bool {
+		return c.nodes[(old+1)%3].IsLeader() || c.nodes[(old+2)%3].IsLeader()
+	})
+	if n := c.nodes[old].Stats().HeartbeatsWithheld; n != 0 {
+		t.Errorf("%d heartbeats were withheld before anybody took the offer", n)
+	}
+}
+
+// Whoever was offered leadership has the time of an election before the next one is: two that stand at once
+// may split the votes.
+func TestOffersOfLeadershipTakeTurns(t *testing.T) {
+	c, old, free := hungLeader(t)
+	defer free()
+	c.stop((old + 1) % 3) // nobody can take it
+	c.stop((old + 2) % 3)
+	offers := func(n int) func() bool {
+		return func() bool { return strings.Count(c.nodes[old].out.String(), "leadership is offered") >= n }
+	}
+	eventually(t, "an offer", offers(1))
+	first := time.Now()
+	eventually(t, "two more", offers(3))
+	if took, least := time.Since(first), c.nodes[old].cfg.ElectionTimeout; took < least {
+		t.Errorf("three offers within %v, an election takes up to %v", took, least)
+	}
+}
+
 func TestSlowSyncs(t *testing.T) {
 	var s slowSyncs
 	s.note(SlowSync)

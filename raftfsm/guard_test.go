@@ -208,9 +208,9 @@ func TestALeaderWithAFullDiskHandsOver(t *testing.T) {
 	g := newGroup(t, 3, Config{})
 	var well *member
 	var full []*member
-	list := g.leader().node.Members()
+	order := g.leader().node.Voters()
 	for _, m := range g.members {
-		if well = m; m.node.Self() == list[2].ID {
+		if well = m; m.node.Self() == order[2] {
 			break
 		}
 	}
