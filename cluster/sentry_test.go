@@ -210,7 +210,7 @@ func TestOffersOfLeadershipTakeTurns(t *testing.T) {
 	eventually(t, "an offer", offers(1))
 	first := time.Now()
 	eventually(t, "two more", offers(3))
-	if took, least := time.Since(first), c.nodes[old].cfg.ElectionTimeout; took < least {
+	if took, least := time.Since(first), c.nodes[old].Node.cfg.ElectionTimeout; took < least {
 		t.Errorf("three offers within %v, an election takes up to %v", took, least)
 	}
 }

@@ -89,8 +89,8 @@ func TestHoldersThatAreTold(t *testing.T) {
 	waitFor(t, "the hold to be forgotten", func() bool { return n.d.engine.Holders().Len() == 0 })
 }
 
-// In MULTI the place is held from EXEC on. One that is held again and given back inside it is not told of; one
-// that has gone again when the connection comes to know of it is.
+// In MULTI the place is held from EXEC on. One that is held again and given back inside it is not told of;
+// one that has gone again when the connection comes to know of it is.
 func TestHolderInMulti(t *testing.T) {
 	n := startNode(t)
 	c, other := resp3(t, n), n.dial(t)

@@ -193,7 +193,8 @@ func TestRefusedSnapshots(t *testing.T) {
 		if got := c.do("EXEC"); !strings.HasPrefix(got, "(EXECABORT ") {
 			t.Errorf("EXEC behind %s: %s", words, got)
 		}
-		if got := c.do("EVAL", "return redis.call('"+words+"')", "0"); !strings.Contains(got, "not allowed from script") {
+		got := c.do("EVAL", "return redis.call('"+words+"')", "0")
+		if !strings.Contains(got, "not allowed from script") {
 			t.Errorf("%s in a script: %s", words, got)
 		}
 		c.want("("+string(errSyntax)+")", words, "SERIALIZABLE", "SERIALIZABLE")

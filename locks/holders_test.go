@@ -55,7 +55,8 @@ func TestHoldersAreToldOnce(t *testing.T) {
 		c.news(h, one)
 		there := c.want == 0 && c.what != "given back" && c.what != "the connection is closed"
 		if times != c.want || one.Ended() == there || (h.Len() == 1) != there {
-			t.Errorf("%s: told %d times, want %d; ended %v, %d registered", c.what, times, c.want, one.Ended(), h.Len())
+			t.Errorf("%s: told %d times, want %d; ended %v, %d registered", c.what, times, c.want, one.Ended(),
+				h.Len())
 		}
 	}
 }

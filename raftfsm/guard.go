@@ -220,8 +220,8 @@ func (g *guard) take(id cluster.MemberID, v vitals) {
 }
 
 // yield gives leadership up when this member should not have it: its state is in doubt, or its disk is nearly
-// full while another's is not. It goes to a voter that is well: raft would choose the first that has as much of
-// the log, and between two members with full disks it would go to and fro.
+// full while another's is not. It goes to a voter that is well: raft would choose the first that has as much
+// of the log, and between two members with full disks it would go to and fro.
 func (g *guard) yield(now time.Time) {
 	e := g.engine
 	if !e.node.IsLeader() || now.Sub(g.handedOff) < handOffPause {

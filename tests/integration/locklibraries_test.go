@@ -101,8 +101,8 @@ func TestRedislock(t *testing.T) {
 	})
 }
 
-// excludes lets many take a lock in turn, over all nodes, and demands that no two ever hold it. Under the lock
-// they read a number and write the next one, so that who holds it together with another is long enough there.
+// excludes lets many take a lock in turn, over all nodes, and demands that no two ever hold it. Under the
+// lock they read a number and write the next one, so that who holds it beside another is there long enough.
 func excludes(t *testing.T, clients []*redis.Client, obtain func(*redis.Client) (func() error, error)) {
 	t.Helper()
 	var holders, turns atomic.Int64

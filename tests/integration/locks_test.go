@@ -163,8 +163,8 @@ func TestPausedHolderIsFenced(t *testing.T) {
 	}
 }
 
-// A connection of go-redis's pool that rests is pushed the loss of what was acquired on it: what is asked on it
-// next gets its own answer.
+// A connection of go-redis's pool that rests is pushed the loss of what was acquired on it: what is asked on
+// it next gets its own answer.
 func TestALossIsNoAnswer(t *testing.T) {
 	n := node.Start(t, node.Options{}).Nodes[0]
 	c := client(t, n, func(o *redis.Options) { o.PoolSize, o.Protocol = 1, 3 })
