@@ -185,8 +185,7 @@ func (c *checkUp) log() (begun bool) {
 		return nil
 	})
 	if err == nil && first > newest+1 {
-		err = fmt.Errorf("%w: the entries from index %d to %d, between snapshot and log, are missing",
-			ErrCorrupt, newest+1, first-1)
+		err = missingBetween(newest, first)
 	}
 	if err == nil && c.dir.meta.Bootstrapped && first == 0 && newest == 0 {
 		err = fmt.Errorf("%w: there is neither a snapshot nor a log", ErrCorrupt)

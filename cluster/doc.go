@@ -7,7 +7,7 @@
 //	Node       everything a caller uses; made by Open, ended by Close
 //	Config     what Open needs; the callbacks in it are the only way up
 //	logStore   the stack raft writes to: clock, fatal switch, byte-bounded cache, WAL or bbolt
-//	transport  hashicorp's NetworkTransport with four corrections and Nudge
+//	transport  hashicorp's NetworkTransport with six corrections and Nudge
 //	sentry     what raft does not notice while it waits: a hung disk, a log it has lost track of
 //	peerMux    the one listening port: 'R' connections go to raft, 'P' connections to the peer protocol
 //	disk.go    every step that makes something durable; with the build tag "faults", faultdisk.go instead

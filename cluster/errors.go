@@ -57,6 +57,7 @@ var (
 	errBadFrame   = errors.New("malformed peer frame")
 	errDiskStall  = errors.New("heartbeat withheld: the log store has been busy for too long")
 	errNoSuchConn = errors.New("connection is closed")
+	errNoEntry    = errors.New("the end of a snapshot is no entry that could be sent: nothing was sent")
 )
 
 // DefinitelyNotLogged reports whether err, from an ApplyFuture, proves that the entry is in no log and

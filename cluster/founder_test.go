@@ -83,7 +83,8 @@ func TestFounderThatNobodyKnows(t *testing.T) {
 	late.converge("y")
 }
 
-// raft's messages reach the member that the configuration has at an address, and no other one there.
+// raft's messages reach the member they are for, and no other one at its address, be it that one has to dial
+// or that connections to the other one are idle.
 func TestRaftDialsTheMemberMeant(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	lead := c.leader()
@@ -117,6 +118,11 @@ func TestRaftDialsTheMemberMeant(t *testing.T) {
 	}
 	var resp raft.RequestVoteResponse
 	addr := raft.ServerAddress(c.initial[gone].Addr)
+	early := raft.RequestPreVoteRequest{RPCHeader: req.RPCHeader}
+	err = n.trans.RequestPreVote(other.serverID(), addr, &early, &raft.RequestPreVoteResponse{})
+	if err != nil {
+		t.Fatal(err) // else its connection is idle now
+	}
 	eventually(t, "the old connections are used up", func() bool {
 		err = n.trans.RequestVote(meant.serverID(), addr, req, &resp)
 		return err == nil || errors.Is(err, errBadHello)

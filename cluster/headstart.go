@@ -67,7 +67,7 @@ func (t *transport) headStart(logs []*raft.Log) {
 func (t *transport) startEarly(p *replica, target raft.ServerAddress, h *headStart) {
 	t.started.Add(1)
 	ok := t.spawn(func() {
-		h.err = t.NetworkTransport.AppendEntries(p.id, target, h.req, &h.resp)
+		h.err = t.addressee.AppendEntries(p.id, target, h.req, &h.resp)
 		due := p.answered(h.req, &h.resp, h.err)
 		p.landed()
 		close(h.done)

@@ -42,7 +42,7 @@ func (t *transport) InstallSnapshot(
 ) error {
 	p := t.peer(id)
 	p.installing(args)
-	err := t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
+	err := t.addressee.InstallSnapshot(id, target, args, resp, data)
 	p.installed(t.lastIndex())
 	return err
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -413,17 +412,13 @@ func (m *peerMux) hangUp() error {
 // wait returns when every connection has been let go of.
 func (m *peerMux) wait() { m.work.Wait() }
 
-// raftStream is the raft side of the mux as hashicorp's transport wants it.
+// raftStream is the raft side of the mux as hashicorp's transport wants it; addressee.go has Dial.
 type raftStream struct {
 	*peerMux
 	done chan struct{}
-	who  atomic.Pointer[func(addr string) MemberID]
 }
 
 var _ raft.StreamLayer = (*raftStream)(nil)
-
-// meet sets who knows which member has an address; it returns 0 for none.
-func (s *raftStream) meet(who func(addr string) MemberID) { s.who.Store(&who) }
 
 // Accept fails only when raft's transport has been closed: it would log and retry until then.
 func (s *raftStream) Accept() (net.Conn, error) {
@@ -443,18 +438,6 @@ func (s *raftStream) Close() error {
 
 // Addr is what raft takes for this node's address.
 func (s *raftStream) Addr() net.Addr { return peerAddr(s.advertise) }
-
-// Dial connects to the member that has the address in the configuration and to nobody else: raft's messages
-// do not say whom they are for. Another member there, say one that lost its data and came back under a new
-// id, would vote and acknowledge in the name of the one that is counted. An address outside the
-// configuration is this node's own.
-func (s *raftStream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	want := MemberID(0)
-	if who := s.who.Load(); who != nil {
-		want = (*who)(string(addr))
-	}
-	return s.dial(leadRaft, string(addr), want, timeout)
-}
 
 type peerAddr string
 

@@ -176,7 +176,7 @@ func (n *Node) openStores() (err error) {
 	} else if !hasTerm && (last > 0 || snapshot > 0) {
 		return errNoVote(n.dir.file(stableFile))
 	}
-	if err := n.log.dropCovered(snapshot); err != nil {
+	if err := errors.Join(n.log.dropCovered(snapshot), n.log.follows(snapshot)); err != nil {
 		return err
 	}
 	if err := n.bootstrap(); err != nil {
@@ -250,11 +250,12 @@ func (n *Node) start() (err error) {
 	n.stable.inUse.Store(true)
 	n.fsm.restores.Store(0)
 	n.trans.lead(n.leading)
-	n.trans.stream.meet(n.memberAt)
 	n.changes = watchChanges(n.raft)
 	n.proposals = newProposals(n.raft, n.fatal, n.cfg)
 	n.snapshots = newSnapshotter(n.raft, n.snaps, n.log, n.cfg)
 	n.snapshots.pinned.Store(new(func() (uint64, bool) { return n.trans.pinned(n.Term()) }))
+	n.log.snapshotEnd.Store(new(n.snapshotEnd))
+	n.log.snapshotAt.Store(new(func() Index { return n.snapshots.last().Index }))
 	n.sentry = startSentry(n)
 	n.mux.lineEnded = n.lineEnded
 	n.mux.start()

@@ -182,7 +182,7 @@ func (t *transport) runNudges(p *replica) {
 			return
 		}
 		t.nudged.Add(1)
-		if err := t.NetworkTransport.AppendEntries(p.id, target, req, &raft.AppendEntriesResponse{}); err != nil {
+		if err := t.addressee.AppendEntries(p.id, target, req, &raft.AppendEntriesResponse{}); err != nil {
 			p.end()
 			return
 		}

@@ -150,7 +150,7 @@ func TestNudgeWhenNotLeading(t *testing.T) {
 // TestHeartbeatsAreNotFast: raft's handler for the bypass is never installed.
 func TestHeartbeatsAreNotFast(t *testing.T) {
 	called := false
-	tr := &transport{NetworkTransport: &raft.NetworkTransport{}}
+	tr := &transport{addressee: addressee{&raft.NetworkTransport{}}}
 	tr.SetHeartbeatHandler(func(raft.RPC) { called = true })
 	var asRaftSeesIt raft.Transport = tr
 	asRaftSeesIt.SetHeartbeatHandler(func(raft.RPC) { called = true })

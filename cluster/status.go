@@ -68,16 +68,6 @@ func (n *Node) membersOf(c raft.Configuration) []Member {
 	return list
 }
 
-// memberAt returns who has an address in the latest configuration; 0 for nobody.
-func (n *Node) memberAt(addr string) MemberID {
-	for _, s := range n.servers() {
-		if string(s.Address) == addr {
-			return parseMember(s.ID)
-		}
-	}
-	return 0
-}
-
 func (n *Node) addrOf(id MemberID) (string, bool) {
 	for _, s := range n.servers() {
 		if parseMember(s.ID) == id {

@@ -59,6 +59,9 @@ type logStore struct {
 	snapAt     atomic.Int64  // wake snapshots when sinceSnap reaches it; <= 0 never
 	snapWanted chan struct{} // one slot
 
+	snapshotEnd atomic.Pointer[func(Index) (Term, bool)] // see snapshotend.go; nil: there is none
+	snapshotAt  atomic.Pointer[func() Index]             // of the newest snapshot; nil: not known yet
+
 	running stopwatch // of StoreLogs
 	slow    slowSyncs
 }
@@ -160,6 +163,9 @@ func (s *logStore) GetLog(index uint64, l *raft.Log) error {
 	if errors.Is(err, ErrCorrupt) {
 		return s.fatal.trip(err)
 	}
+	if errors.Is(err, raft.ErrLogNotFound) && s.endOfSnapshot(index, l) {
+		return nil
+	}
 	return err
 }
 
@@ -169,6 +175,9 @@ func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{
 func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	if s.fatal.tripped() {
 		return ErrStoreFailed
+	}
+	if err := s.refuseGap(logs[0].Index); err != nil {
+		return err
 	}
 	start := time.Now()
 	s.running.start()
@@ -191,6 +200,25 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	return nil
 }
 
+// refuseGap refuses entries that an empty log cannot begin with, as they do not follow the newest snapshot.
+// raft offers such when it believes in the end of a log that it has removed (sentry.go), and a leader goes on
+// from there. With a gap behind its snapshot the node could never start again; without them it can, and that
+// mends raft's belief.
+func (s *logStore) refuseGap(first uint64) error {
+	at := s.snapshotAt.Load()
+	if last, err := s.inner.LastIndex(); err != nil || last > 0 || at == nil {
+		return err
+	}
+	snapshot := (*at)()
+	if first <= uint64(snapshot)+1 {
+		return nil
+	}
+	err := fmt.Errorf("%w: its log is empty, and entry %d does not follow the snapshot at %d", ErrWedged, first,
+		snapshot)
+	s.fatal.end(err)
+	return err
+}
+
 // dropCovered removes a log that ends before the newest snapshot. A follower has one when it stops between
 // the moment an installed snapshot is durable and the moment raft has removed the log before it. raft would
 // go on behind the snapshot, which leaves a gap that raft-wal refuses, at each start again. All of the log
@@ -205,6 +233,20 @@ func (s *logStore) dropCovered(snapshot Index) error {
 		return fmt.Errorf("remove the log up to entry %d, which the snapshot at %d has: %w", last, snapshot, err)
 	}
 	return nil
+}
+
+// follows refuses a log that does not go on from the newest snapshot: raft would panic.
+func (s *logStore) follows(snapshot Index) error {
+	first, err := s.inner.FirstIndex()
+	if err == nil && Index(first) > snapshot+1 {
+		err = missingBetween(snapshot, Index(first))
+	}
+	return err
+}
+
+func missingBetween(snapshot, first Index) error {
+	return fmt.Errorf("%w: the entries from index %d to %d, between snapshot and log, are missing", ErrCorrupt,
+		snapshot+1, first-1)
 }
 
 // warm reads what was appended after the last snapshot: raft is about to apply it, and its bytes count

@@ -18,11 +18,15 @@ import (
 //     nothing.
 //   - A leader whose disk hangs stops sending heartbeats, so that the others elect someone else: raft itself
 //     would keep the leadership for ever, because heartbeats come from goroutines that never touch the disk.
+//   - No request tells a follower of a commit behind what it compares. A follower takes for committed what
+//     the leader has committed, up to the end of its own log, which may go on with entries of another leader.
+//     raft notes how far it will send before it looks how far it has committed: a new leader that loses its
+//     processor in between would have such entries applied.
+//   - A message goes to the member it is for, not to whoever has its address (addressee.go).
 //   - Nudge tells a follower of a commit at once (nudge.go).
 //   - Entries are on their way to the followers while this node writes them to its own disk (headstart.go).
 type transport struct {
-	*raft.NetworkTransport
-	stream     *raftStream
+	addressee
 	stallLimit time.Duration
 	storing    func() time.Duration // how long the running StoreLogs has taken
 	lastIndex  func() uint64        // where this node's log ends
@@ -60,11 +64,10 @@ const (
 func newTransport(m *peerMux, cfg Config, storing func() time.Duration) *transport {
 	stream := &raftStream{peerMux: m, done: make(chan struct{})}
 	t := &transport{
-		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		addressee: addressee{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: stream, MaxPool: connPool, MaxRPCsInFlight: 1, Timeout: rpcTimeout,
 			MsgpackUseNewTimeFormat: true, Logger: newRaftLogger(cfg.Logger, "raft-net"),
-		}),
-		stream:     stream,
+		})},
 		stallLimit: stallFactor * cfg.HeartbeatTimeout,
 		storing:    storing,
 		noNudge:    cfg.DisableNudge,
@@ -96,8 +99,11 @@ func (t *transport) AppendEntries(
 		t.withheld.Add(1)
 		return errDiskStall
 	}
+	if hasNoEntry(args.Entries) {
+		return errNoEntry
+	}
 	if isHeartbeat(args) {
-		return t.NetworkTransport.AppendEntries(id, target, args, resp)
+		return t.addressee.AppendEntries(id, target, args, resp)
 	}
 	p := t.peer(id)
 	if h := p.claim(args); h != nil {
@@ -106,8 +112,9 @@ func (t *transport) AppendEntries(
 			return nil
 		}
 	}
+	args = promising(args)
 	p.sending(target, args)
-	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
+	err := t.addressee.AppendEntries(id, target, args, resp)
 	if p.answered(args, resp, err) {
 		t.startNudge(p)
 	}
@@ -117,6 +124,18 @@ func (t *transport) AppendEntries(
 // isHeartbeat: raft's heartbeats carry no position, so they say nothing about the follower's log.
 func isHeartbeat(a *raft.AppendEntriesRequest) bool {
 	return len(a.Entries) == 0 && a.PrevLogEntry == 0 && a.LeaderCommitIndex == 0
+}
+
+// promising returns the request with a commit index that is not behind what it compares (the Raft paper,
+// figure 2: min(leaderCommit, index of last new entry)).
+func promising(a *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
+	last, _ := endOf(a)
+	if a.LeaderCommitIndex <= last {
+		return a
+	}
+	less := *a
+	less.LeaderCommitIndex = last
+	return &less
 }
 
 func (t *transport) peer(id raft.ServerID) *replica {

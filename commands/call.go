@@ -1,7 +1,7 @@
 package commands
 
 import (
-	"slices"
+	"errors"
 
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/pubsub"
@@ -98,17 +98,25 @@ func sumNumbers(r *mvcc.Result) resp.Value {
 	return resp.Int(sum)
 }
 
-// allOK replies OK, or the first operation's error. Of several writes each is made or refused by itself: the
-// error then says that others were made.
+// link makes one write of all puts planned so far: all are done, or none.
+func (c *call) link() {
+	for i := range len(c.txn.Then) - 1 {
+		c.txn.Then[i].Flags |= mvcc.FlagWithNext
+	}
+}
+
+// allOK replies OK, or why the command's write, or all its linked writes, were refused.
 func allOK(r *mvcc.Result) resp.Value {
-	bad := slices.IndexFunc(r.Ops, func(op mvcc.OpResult) bool { return op.Err != nil })
-	if bad < 0 {
-		return resp.OK()
+	for i := range r.Ops {
+		switch err := r.Ops[i].Err; {
+		case err == nil:
+		case len(r.Ops) > 1 && errors.Is(err, mvcc.ErrQueueKey):
+			return refused(errQueueKeys)
+		default:
+			return failed(err)
+		}
 	}
-	if slices.ContainsFunc(r.Ops, func(op mvcc.OpResult) bool { return op.Record.Exists() }) {
-		return refused(errPartly(r.Ops[bad].Err, "the other writes of the command"))
-	}
-	return failed(r.Ops[bad].Err)
+	return resp.OK()
 }
 
 // valueOf is the value of a record, or null when there is none.

@@ -117,6 +117,8 @@ const (
 	errNotLeading  = clientError("NOTLEADER the token does not lead the election")
 	errQueueKey    = clientError("ERR the key is a place in the queue of a lock or an election; " +
 		"it can only be deleted")
+	errQueueKeys = clientError("ERR one of the keys is a place in the queue of a lock or an election, which " +
+		"can only be deleted; nothing was written")
 	errPlaceDoubtful = clientError("UNCERTAIN the place in the queue was entered, and giving it up is not " +
 		"confirmed: it may still come to hold; look who holds (LOCK.INFO, ELECTION.LEADER) before you repeat it")
 	errPlaceTaken   = clientError("ERR the key of this place in the queue is in use")
@@ -418,11 +420,6 @@ func opError(err error) error {
 
 func errConfigUnwritten(err error) error {
 	return clientError("ERR Rewriting config file: " + err.Error())
-}
-
-// errPartly is the text for a command of several writes of which err befell one and others were made.
-func errPartly(err error, others string) error {
-	return clientError(opError(err).Error() + "; " + others + " were made")
 }
 
 func errBitSources(operation string) error {

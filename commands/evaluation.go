@@ -20,7 +20,10 @@ package commands
 //  3. Each attempt starts with a round of its own. Only "the guards failed" leads to another attempt: after
 //     an outcome that is not known nothing is tried again.
 //  4. Time stands still in a script, at the leader's clock of the attempt's round. Relative deadlines are
-//     made absolute by it, so that the request does what the script has seen it do.
+//     made absolute by it, and the request's steps go by it (mvcc/step.go), so that they do what the script
+//     has seen them do.
+//  5. What a script has written is done as a whole or not at all: with its guards, the quota and what an
+//     entry may copy are asked once, before the first step.
 //
 // Many scripts on one key would mostly disturb each other. So a script whose guards failed waits for a lane,
 // chosen by its first key, and keeps it until it is through: of all that repeat themselves for that key on
@@ -62,9 +65,9 @@ type evaluation struct {
 
 // The bounds of one script.
 const (
-	scriptReads  = 1 << 18  // keys it may read
-	scriptGuards = 1 << 15  // keys it may have read when it writes
-	scriptWrites = 64 << 20 // bytes of the records it may write, those overwritten by itself included
+	scriptReads  = 1 << 18         // keys it may read
+	scriptGuards = 1 << 15         // keys it may have read when it writes
+	scriptWrites = mvcc.QuotaSlack // bytes that its records may cost, those overwritten by itself included
 )
 
 // scriptDefaults fills in the limits that are not given.
@@ -227,31 +230,10 @@ func (e *evaluation) commit() (done, here bool) {
 		return true, here
 	}
 	res := sub.Result(0)
-	if res.Succeeded {
-		e.checkResult(res)
-	}
 	if res.Err != nil { // refused, and not because of its guards
 		e.reply = failed(res.Err)
 	}
 	return res.Succeeded || res.Err != nil, true
-}
-
-// checkResult turns the reply into an error if an operation could not be done that the scratch could do: it
-// does not know everything that can refuse one.
-func (e *evaluation) checkResult(res *mvcc.Result) {
-	for i := range res.Ops {
-		op := &res.Ops[i]
-		if op.Err != nil {
-			e.reply = refused(errPartly(op.Err, "other writes of the script"))
-			return
-		}
-		for k := range op.Txn.Ops {
-			if err := op.Txn.Ops[k].Err; err != nil && !e.calls.failing[i] {
-				e.reply = refused(errPartly(err, "other writes of the script"))
-				return
-			}
-		}
-	}
 }
 
 // expire gets the expiry of keys committed that the script found past their deadline, so that no other node

@@ -15,7 +15,9 @@ import (
 // All guards, those of nested KV.TXN too, see the state before the whole. A transaction is refused whole when
 // a command in it is malformed, when a list is longer than --max-txn-ops (nested lists have what the outer
 // ones leave, as in etcd), or when one branch writes a key twice or writes and deletes it (intervals.go).
-// What a command can only find when it runs is an error in its place of the reply; the others run.
+// What a command can only find when it runs is an error in its place of the reply; the others run. (etcd asks
+// for missing leases and keys beforehand and refuses the whole; but its operations cannot fail otherwise, as
+// INCR can, and who comes from MULTI knows errors in their place.)
 //
 // A transaction that only compares goes through the log like any other: etcd answers it from one member's
 // memory, which may be stale.

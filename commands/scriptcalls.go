@@ -31,8 +31,7 @@ type scriptedCalls struct {
 	readOnly bool
 	stopped  error // why no further call counts; the run is being ended
 
-	ops     []mvcc.Op // the calls that have changed something, each a nested transaction
-	failing []bool    // whether one of its operations failed
+	ops []mvcc.Op // the calls that have changed something, each a step
 }
 
 func newScriptedCalls(e *evaluation, now mvcc.UnixMilli) *scriptedCalls {
@@ -183,10 +182,7 @@ func (s *scriptedCalls) run(c *call, render render) resp.Value {
 	if s.scratch.Txn(&c.txn, &s.res) {
 		kept := mvcc.Txn{Compares: slices.Clone(c.txn.Compares), Then: slices.Clone(c.txn.Then),
 			Else: slices.Clone(c.txn.Else)}
-		s.ops = append(s.ops, mvcc.Op{Kind: mvcc.OpTxn, Txn: &kept})
-		s.failing = append(s.failing, slices.ContainsFunc(s.res.Ops, func(r mvcc.OpResult) bool {
-			return r.Err != nil
-		}))
+		s.ops = append(s.ops, mvcc.StepOp(&kept, s.scratch.Now()))
 	}
 	return render(&s.res)
 }

@@ -309,6 +309,7 @@ func putPairs(c *call) error {
 	for i := 1; i < len(c.args); i += 2 {
 		c.do(mvcc.Op{Kind: mvcc.OpPut, Span: mvcc.KeySpan(c.str(i)), Value: c.str(i + 1)})
 	}
+	c.link()
 	return nil
 }
 

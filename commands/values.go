@@ -114,7 +114,14 @@ func getEX(c *call) (render, error) {
 	case o.unit != nil:
 		c.do(mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifySetDeadline, Span: key, Expiry: expiry})
 	}
-	return func(r *mvcc.Result) resp.Value { return valueOf(found(&r.Ops[0])) }, nil
+	return getEXReply, nil
+}
+
+func getEXReply(r *mvcc.Result) resp.Value {
+	if err := r.Ops[len(r.Ops)-1].Err; err != nil {
+		return failed(err)
+	}
+	return valueOf(found(&r.Ops[0]))
 }
 
 func getEXRefused(err error) render {
@@ -191,6 +198,7 @@ func msetEX(c *call) (render, error) {
 			c.require(present(c.str(i)))
 		}
 	}
+	c.link()
 	return msetnxReply, nil
 }
 

@@ -32,6 +32,9 @@ var (
 
 // copied returns how many bytes of a record of that size the operation did not bring along.
 func (o *Op) copied(size int) int64 {
+	if o.Kind == OpPut && o.Flags&FlagKeepValue == 0 {
+		return 0
+	}
 	return int64(max(size-len(o.Span.From)-len(o.Value)-freeBytes, 0))
 }
 

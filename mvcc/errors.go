@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Errors of one operation. They stand in OpResult.Err: the operation changed nothing, the others ran.
+// Errors of one operation, or of several that are linked. They stand in OpResult.Err: these changed nothing,
+// the others ran.
 var (
 	ErrNotInteger   = errors.New("mvcc: value is not a canonical 64-bit integer")
 	ErrOverflow     = errors.New("mvcc: increment overflows a 64-bit integer")

@@ -11,8 +11,13 @@ package mvcc
 //     take the state further above the quota than what a request can carry: a few bytes can ask for a copy
 //     of, or an offset in, a very long value.
 //
-// So the state is never further above the quota than by quotaSlack and one value.
-var quotaSlack int64 = 64 << 20 // tests make it smaller
+// Where several writes are one to their client, that does not befall some of them. Linked puts are looked at
+// together (linked.go). What a script writes is bounded by QuotaSlack when it is made (scratch.go).
+//
+// So the state is never further above the quota than by QuotaSlack and one value.
+const QuotaSlack = 64 << 20
+
+var quotaSlack int64 = QuotaSlack // tests make it smaller
 
 // SetQuota bounds the state, in bytes, for the transactions of the batch that follow; 0 is no bound.
 func (b *Batch) SetQuota(bytes int64) { b.quota = bytes }

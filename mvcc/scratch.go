@@ -20,6 +20,8 @@ import (
 //  2. Guards hold at a state of the store iff every key and span in the read set is there what it was for
 //     the scratch: the same mod revision, 0 for a key that was missing or past its deadline.
 //  3. The pinned store is never changed.
+//  4. Where the guards hold, the steps give in the store what they gave in the scratch, if they go by its
+//     time; see step.go.
 //
 // Rejected: running on a copy of the store (too large), reading the newest state at each step and trusting
 // the guards (a script that writes nothing has none), and listing a command's keys beforehand (whoever
@@ -42,7 +44,7 @@ type Scratch struct {
 	spans   []Span      // loaded as a whole
 	expired []ExpireKey // met past their deadline
 	limit   int
-	written int64 // bytes of the records written
+	written int64 // cost of the records written
 	full    bool
 }
 
@@ -77,7 +79,7 @@ func (x *Scratch) Now() UnixMilli { return x.now }
 // Full reports whether more keys were wanted than NewScratch allowed.
 func (x *Scratch) Full() bool { return x.full }
 
-// Written returns the bytes of all records that steps have written.
+// Written returns what all records cost that steps have written: the state has not grown by more.
 func (x *Scratch) Written() int64 { return x.written }
 
 // Txn runs one step and reports whether it changed anything, expiries of due keys aside. Deadlines that are
@@ -94,7 +96,7 @@ func (x *Scratch) Txn(t *Txn, res *Result) (changed bool) {
 	b.run(t, ok, res)
 	res.Revision, res.Now = b.seen(), b.now
 	for _, e := range b.events[from:] {
-		x.written += int64(len(e.Record.enc))
+		x.written += e.Record.cost()
 		changed = changed || e.Record.Kind() != KindExpire
 	}
 	b.st.count.revision = b.seen()

@@ -9,7 +9,7 @@ import (
 )
 
 // A scratch is checked against the store itself: steps run on it one by one must give what the same steps
-// give as nested transactions of one transaction on the store, and its guards must hold exactly if what it
+// give in one transaction on the store, however much later, and its guards must hold exactly if what it
 // has read is unchanged.
 
 var scratchKeys = []string{"a", "b", "ba", "bb", "c", ""}
@@ -26,8 +26,16 @@ func drawScratchStep(t *rapid.T) Txn {
 		{Kind: OpModify, Modify: ModifyIncrBy, Span: key, Delta: 1},
 		{Kind: OpModify, Modify: ModifySetDeadline, Span: key, Expiry: Expiry{Mode: ExpiryIn, MS: 70}},
 		{Kind: OpModify, Modify: ModifyPersist, Span: key},
+		{Kind: OpModify, Modify: ModifyMove, Span: key, Value: "b"},
+		{Kind: OpTxn, Flags: FlagGuardsFirst, Txn: &Txn{
+			Compares: []Compare{{Span: key, Target: TargetVersion, Op: CmpGreater, Num: 1}},
+			Then:     []Op{{Kind: OpPut, Span: KeySpan("a"), Value: "first"}},
+			Else:     []Op{{Kind: OpDelete, Span: KeySpan("c"), Flags: FlagPrev}}}},
 	}).Draw(t, "op")
 	txn := Txn{Then: []Op{op}, Else: []Op{{Kind: OpRange, Span: key}}}
+	if op.Kind == OpTxn { // whose guard must not see what stands before it
+		txn.Then = []Op{{Kind: OpPut, Span: key, Value: "before"}, op}
+	}
 	if rapid.Bool().Draw(t, "guarded") {
 		txn.Compares = []Compare{{Span: span, Target: TargetVersion, Op: CmpGreater, Num: 0}}
 	}
@@ -39,6 +47,9 @@ func shownResult(r *Result) string {
 	for _, op := range r.Ops {
 		out += fmt.Sprint(" ", op.Err, " ", op.N, shownRecords(op.Prev, op.Record), shownRecords(op.Prevs...),
 			shownRecords(op.Range.Records...), op.Range.Count)
+		if op.Txn != nil {
+			out += "(" + shownResult(op.Txn) + ")"
+		}
 	}
 	return out
 }
@@ -82,7 +93,7 @@ func TestScratchIsTheNextTransaction(t *testing.T) {
 			var res Result
 			changed = x.Txn(&step, &res) || changed
 			got = append(got, shownResult(&res))
-			whole.Then = append(whole.Then, Op{Kind: OpTxn, Txn: &step})
+			whole.Then = append(whole.Then, StepOp(&step, now))
 		}
 		others := drawOthers(t)
 		for i := range others {
@@ -93,10 +104,15 @@ func TestScratchIsTheNextTransaction(t *testing.T) {
 			return
 		}
 		whole.Compares = x.Guards() // they meet keys that are due first: sub numbers may differ, no more
+		later := UnixMilli(now + rapid.IntRange(0, 100).Draw(t, "later"))
+		gone := slices.ContainsFunc(x.seen, func(k ExpireKey) bool { return k.Mod != 0 && s.Get(k.Key).due(later) })
 		var res Result
-		s.Update(now, func(b *Batch) { b.Txn(&whole, &res) })
-		if !res.Succeeded {
-			t.Fatalf("nothing has changed, and the guards fail: %v, %v", x.seen, x.spans)
+		s.Update(later, func(b *Batch) { b.Txn(&whole, &res) })
+		switch {
+		case res.Succeeded == gone:
+			t.Fatalf("guards hold: %v, meanwhile a key is due: %v; %v, %v", res.Succeeded, gone, x.seen, x.spans)
+		case gone:
+			return
 		}
 		for i := range got {
 			if want := shownResult(res.Ops[i].Txn); want != got[i] {

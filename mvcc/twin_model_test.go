@@ -212,6 +212,9 @@ func (t *twin) firstGuards(x *Txn, ok bool, outcomes map[*Op]bool) {
 	}
 	for i := range ops {
 		op := &ops[i]
+		if op.Kind == OpTxn && op.Expiry.Mode == ExpiryAt {
+			continue
+		}
 		if op.Kind == OpTxn && op.Flags&FlagGuardsFirst != 0 {
 			outcomes[op] = t.holds(op.Txn.Compares)
 			t.firstGuards(op.Txn, outcomes[op], outcomes)
@@ -228,8 +231,20 @@ func (t *twin) run(x *Txn, ok bool, outcomes map[*Op]bool) *twinResult {
 		ops = x.Else
 	}
 	res := &twinResult{Succeeded: ok}
-	for i := range ops {
-		res.Ops = append(res.Ops, t.op(&ops[i], outcomes))
+	for len(ops) > 0 {
+		n := 1
+		for ops[n-1].Flags&FlagWithNext != 0 {
+			n++
+		}
+		err := t.refusesTogether(ops[:n])
+		for i := range ops[:n] {
+			if err != nil {
+				res.Ops = append(res.Ops, twinOp{Err: err})
+			} else {
+				res.Ops = append(res.Ops, t.op(&ops[i], outcomes))
+			}
+		}
+		ops = ops[n:]
 	}
 	return res
 }
@@ -261,6 +276,10 @@ func (t *twin) op(op *Op, outcomes map[*Op]bool) (r twinOp) {
 	case OpModify:
 		t.modify(op, &r)
 	case OpTxn:
+		if op.Expiry.Mode == ExpiryAt {
+			r.Txn = t.step(op)
+			return r
+		}
 		ok, known := outcomes[op]
 		if !known {
 			ok = t.holds(op.Txn.Compares)

@@ -90,6 +90,9 @@ func (t *twin) objection(op *Op, old, n twinRecord) error {
 
 // twinCopied is what a record has that the operation did not bring.
 func twinCopied(op *Op, n twinRecord) int64 {
+	if op.Kind == OpPut && !twinMayCopy(op) {
+		return 0
+	}
 	return max(n.cost()-recordOverhead-int64(len(op.Span.From)+len(op.Value)+freeBytes), 0)
 }
 

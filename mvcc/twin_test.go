@@ -393,8 +393,8 @@ func genTxn(depth int) *rapid.Generator[Txn] {
 	return rapid.Custom(func(t *rapid.T) Txn {
 		return Txn{
 			Compares: rapid.SliceOfN(genCompare(), 0, 2).Draw(t, "compares"),
-			Then:     rapid.SliceOfN(genOp(depth), 0, 3).Draw(t, "then"),
-			Else:     rapid.SliceOfN(genOp(depth), 0, 3).Draw(t, "else"),
+			Then:     linkSome(t, rapid.SliceOfN(genOp(depth), 0, 3).Draw(t, "then")),
+			Else:     linkSome(t, rapid.SliceOfN(genOp(depth), 0, 3).Draw(t, "else")),
 		}
 	})
 }

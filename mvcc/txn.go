@@ -129,13 +129,13 @@ func (t *Txn) branch(ok bool) []Op {
 	return t.Else
 }
 
-// guardFirst evaluates, before anything is written, the compares of nested transactions that ask for
-// it. Where it is not known yet which branch will run, those of both are evaluated.
+// guardFirst evaluates, before anything is written, the compares of nested transactions that ask for it, but
+// for those inside steps. Where it is not known yet which branch will run, those of both are evaluated.
 func (b *Batch) guardFirst(ops []Op) {
 	for i := range ops {
 		op := &ops[i]
 		switch {
-		case op.Kind != OpTxn:
+		case op.Kind != OpTxn, op.isStep():
 		case op.Flags&FlagGuardsFirst != 0:
 			ok := b.holds(op.Txn.Compares)
 			b.guards = append(b.guards, guard{op, ok})
@@ -167,19 +167,30 @@ func (b *Batch) run(t *Txn, ok bool, res *Result) {
 	if res != nil {
 		res.reset(ok, len(ops))
 	}
+	var refused error // why the linked puts are that the operation is one of
 	for i := range ops {
 		r := &b.unread
 		if res != nil {
 			r = &res.Ops[i]
 		}
 		r.reset()
+		switch {
+		case i > 0 && ops[i-1].linked(): // one fate
+		case ops[i].linked():
+			refused = b.refusesLinked(ops[i:])
+		default:
+			refused = nil
+		}
+		if refused != nil {
+			r.Err = refused
+			continue
+		}
 		b.op(&ops[i], r)
 	}
 }
 
 func (b *Batch) op(op *Op, r *OpResult) {
-	timed := op.Kind == OpPut && (op.Expiry.Mode == ExpiryIn || op.Expiry.Mode == ExpiryAt)
-	b.cause = Cause{Op: op.Kind, Modify: op.Modify, Deadline: timed}
+	b.cause = op.cause()
 	switch op.Kind {
 	case OpRange:
 		b.rangeOp(op, r)
@@ -198,30 +209,33 @@ func (b *Batch) op(op *Op, r *OpResult) {
 	}
 }
 
+func (o *Op) cause() Cause {
+	timed := o.Kind == OpPut && (o.Expiry.Mode == ExpiryIn || o.Expiry.Mode == ExpiryAt)
+	return Cause{Op: o.Kind, Modify: o.Modify, Deadline: timed}
+}
+
 // nested runs a transaction inside another; its Result's revision is the one seen when it ended.
 func (b *Batch) nested(op *Op, r *OpResult) {
-	ok := b.succeeds(op)
+	if op.isStep() {
+		b.asStep(op, r)
+		return
+	}
+	b.runNested(op.Txn, b.succeeds(op), r)
+}
+
+func (b *Batch) runNested(t *Txn, ok bool, r *OpResult) {
 	if b.quiet {
-		b.run(op.Txn, ok, nil)
+		b.run(t, ok, nil)
 		return
 	}
 	r.Txn = new(Result)
-	b.run(op.Txn, ok, r.Txn)
+	b.run(t, ok, r.Txn)
 	r.Txn.Revision, r.Txn.Now = b.seen(), b.now
 }
 
 func (b *Batch) put(op *Op, r *OpResult) {
 	c, old := b.find(op.Span.From)
-	needsKey := op.Flags&FlagKeepValue != 0 || op.Flags&(FlagKeepLease|FlagLeaseIfAny) == FlagKeepLease
-	switch {
-	case needsKey && !old.Exists():
-		r.Err = ErrKeyNotFound
-		return
-	case len(op.Value) > MaxValueBytes:
-		r.Err = ErrValueTooLong
-		return
-	case op.Lease != 0 && op.Flags&(FlagKeepLease|FlagLeaseIfAny) == 0 && !b.leases.Granted(op.Lease):
-		r.Err = ErrNoLease
+	if r.Err = b.mayPut(op, old); r.Err != nil {
 		return
 	}
 	f := b.successor(op.Span.From, old)
@@ -233,6 +247,19 @@ func (b *Batch) put(op *Op, r *OpResult) {
 	}
 	f.deadline = op.Expiry.deadline(b.now, f.deadline)
 	b.store(op, r, c, old, &f)
+}
+
+// mayPut returns why the operation itself may not be done over old, whatever stands there.
+func (b *Batch) mayPut(op *Op, old Record) error {
+	switch {
+	case op.needsKey() && !old.Exists():
+		return ErrKeyNotFound
+	case len(op.Value) > MaxValueBytes:
+		return ErrValueTooLong
+	case op.Lease != 0 && op.Flags&(FlagKeepLease|FlagLeaseIfAny) == 0 && !b.leases.Granted(op.Lease):
+		return ErrNoLease
+	}
+	return nil
 }
 
 func (b *Batch) delete(op *Op, r *OpResult) {

@@ -137,6 +137,7 @@ const (
 	FlagIfLater                          // ModifySetDeadline: only to a later one; none is infinite (GT)
 	FlagIfEarlier                        // ModifySetDeadline: only to an earlier one (LT)
 	FlagGuardsFirst                      // OpTxn: compares see the state before the whole transaction (etcd)
+	FlagWithNext                         // OpPut: done only if the next one is done, too; see linked.go
 )
 
 // Op is one operation of a transaction. Which fields matter follows from Kind.
@@ -149,7 +150,7 @@ type Op struct {
 	Value  string       // OpPut: the value; ModifyAppend: what is appended; else see ModifyKind
 	Delta  int64        // ModifyIncrBy; else see ModifyKind
 	Lease  LeaseID      // OpPut; 0 detaches
-	Expiry Expiry       // OpPut, ModifySetDeadline
+	Expiry Expiry       // OpPut, ModifySetDeadline; OpTxn with ExpiryAt: see step.go
 	Txn    *Txn         // OpTxn
 }
 
@@ -203,7 +204,7 @@ type Txn struct {
 
 // OpResult is what one operation answers.
 type OpResult struct {
-	Err    error       // a user error of this operation alone; the others still run
+	Err    error       // a user error of this operation and those linked to it; the others still run
 	N      int64       // see ModifyKind; for OpDelete the number of keys deleted
 	Prev   Record      // with FlagPrev, OpPut and OpModify: the record before
 	Record Record      // OpPut, OpModify: the record after

@@ -39,7 +39,8 @@ import (
 //	op      = u8 kind, u8 fields, span, then the fields whose bit is set, in this order:
 //	          bit 0 uvarint flags · 1 bytes value · 2 u64 lease · 3 u8 mode, varint ms (expiry)
 //	          4 u8 modify · 5 varint delta · 6 range options · 7 Txn body
-//	          (of OpPublish the span is the channel and delta 1 means a sharded one)
+//	          (of OpPublish the span is the channel and delta 1 means a sharded one; an OpTxn with the expiry
+//	          ExpiryAt is a step of a script, at that time: see mvcc.StepOp)
 //	range options = u8 bits (1 desc, 2 count only), u8 sort, varint limit,
 //	          uvarint min mod, max mod, min create, max create
 //

@@ -90,6 +90,9 @@ func drawTxn(t *rapid.T, depth int) mvcc.Txn {
 	for range rapid.IntRange(0, limit).Draw(t, "else") {
 		x.Else = append(x.Else, drawOp(t, depth))
 	}
+	if rapid.Bool().Draw(t, "linked") {
+		x.Then = append(x.Then, drawLinked(t)...)
+	}
 	return x
 }
 
@@ -239,6 +242,7 @@ func TestDecodeRefuses(t *testing.T) {
 func FuzzRequests(f *testing.F) {
 	f.Add(goldenEntry()[headerSize:])
 	f.Add(goldenStrings()[headerSize:])
+	f.Add(goldenLinked()[headerSize:])
 	f.Add(goldenLeases())
 	f.Add(goldenUsers())
 	f.Add([]byte{byte(ReqTxn), 3, 0, 0, 0})

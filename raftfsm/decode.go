@@ -147,6 +147,9 @@ func (r *reader) ops(dst []mvcc.Op, depth int) []mvcc.Op {
 			return dst[:0]
 		}
 	}
+	if !mvcc.CheckLinks(dst) {
+		r.fail("operations that cannot be linked")
+	}
 	return dst
 }
 
@@ -231,7 +234,7 @@ func isMessage(o *mvcc.Op) bool {
 
 func (r *reader) flags() mvcc.OpFlags {
 	v := r.uvarint()
-	const known = mvcc.FlagGuardsFirst<<1 - 1 | mvcc.FlagElection | mvcc.FlagShared | mvcc.FlagTry
+	const known = mvcc.FlagWithNext<<1 - 1 | mvcc.FlagElection | mvcc.FlagShared | mvcc.FlagTry
 	if v&^uint64(known) != 0 {
 		r.fail("unknown flag")
 	}

@@ -84,6 +84,7 @@ func sealedSnapshot(payloads []byte) []byte {
 // log can hold may panic, and the state stays sound.
 func FuzzApply(f *testing.F) {
 	f.Add(goldenEntry()[headerSize:])
+	f.Add(goldenLinked()[headerSize:])
 	var s Submission
 	s.AddTxn(put("key1", "v", mvcc.Expiry{Mode: mvcc.ExpiryIn, MS: 5}))
 	s.AddCompact(3)
