@@ -32,6 +32,40 @@ func (h *hanging) Do(ctx context.Context, args ...any) *redis.Cmd {
 	return cmd
 }
 
+// said is an error reply.
+type said string
+
+func (e said) Error() string { return string(e) }
+func (said) RedisError()     {}
+
+// refusing grants leases that are gone when they are to be renewed.
+type refusing struct{}
+
+func (refusing) Do(ctx context.Context, args ...any) *redis.Cmd {
+	cmd := redis.NewCmd(ctx, args...)
+	if cmd.SetVal("00000000000000ab"); args[0] != "LEASE.GRANT" {
+		cmd.SetErr(said("NOLEASE lease not found"))
+	}
+	return cmd
+}
+
+// What the server says of a lease is told at once, not when its time would have been over.
+func TestTheServersWordOfALossIsTold(t *testing.T) {
+	const ttl = 3 * time.Second
+	began := time.Now()
+	l, err := Grant(context.Background(), refusing{}, ttl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-l.Context().Done()
+	if took := time.Since(began); took >= ttl || !errors.Is(context.Cause(l.Context()), ErrLost) {
+		t.Errorf("after %v: %v", took, context.Cause(l.Context()))
+	}
+	if err := l.Close(context.Background()); err != nil {
+		t.Errorf("close of a lease that is gone: %v", err)
+	}
+}
+
 // The holder learns of the loss when the TTL is over, not when the call that hangs has ended; a renewal moves
 // that by as much as it moved the lease.
 func TestLossIsToldInTime(t *testing.T) {

@@ -203,6 +203,36 @@ func TestRecover(t *testing.T) {
 	}
 }
 
+// A survey tells with which entry, of which term, the log ends: by these numbers the operator chooses among
+// survivors. A snapshot beyond the log is its end.
+func TestRecoverTellsWhereTheLogEnds(t *testing.T) {
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, snapshot := range []bool{false, true, false} {
+				n := single(t, dir, func(c *Config) { c.LogStore = store })
+				n.put(t, "one more")
+				last, term := n.Stats().LastIndex, n.Term()
+				if snapshot {
+					last += 1000
+					snapshotAt(t, n, last)
+				}
+				shut(t, n.Node)
+				r, err := Survey(dir, testChecks, testReplay{newTestFSM()}, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Last != last || r.Term != term {
+					t.Errorf("ends with entry %d of term %d, want %d of %d: %+v", r.Last, r.Term, last, term, r.Recovered)
+				}
+				if err := r.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // Wherever a recovery is interrupted, no node starts, and the next one brings it to its end.
 func TestRecoverInterrupted(t *testing.T) {
 	for stop := range 9 {

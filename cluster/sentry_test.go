@@ -171,6 +171,50 @@ func TestAHungLeaderOffersLeadership(t *testing.T) {
 	c.converge("y")
 }
 
+// hungLeader hangs the disk of a cluster's leader; free ends that.
+func hungLeader(t *testing.T) (c *testCluster, old int, free func()) {
+	disks := map[string]*faultyLog{"n1": {}, "n2": {}, "n3": {}}
+	c = newCluster(t, 3, func(c *Config) { c.wrapLog, c.HeartbeatTimeout = disks[c.Name].wrap, time.Second })
+	old = c.leader()
+	c.nodes[old].put(t, "x")
+	c.converge("x")
+	hang := make(chan struct{})
+	disk := disks[c.initial[old].Name]
+	disk.block.Store(&hang)
+	c.nodes[old].Apply([]byte("hangs"))
+	return c, old, func() { disk.block.Store(nil); close(hang) }
+}
+
+// The offer is what makes another lead: the heartbeats go on until then.
+func TestAnOfferOfLeadershipIsTaken(t *testing.T) {
+	c, old, free := hungLeader(t)
+	defer free()
+	eventually(t, "another leader", func() bool {
+		return c.nodes[(old+1)%3].IsLeader() || c.nodes[(old+2)%3].IsLeader()
+	})
+	if n := c.nodes[old].Stats().HeartbeatsWithheld; n != 0 {
+		t.Errorf("%d heartbeats were withheld before anybody took the offer", n)
+	}
+}
+
+// Whoever was offered leadership has the time of an election before the next one is: two that stand at once
+// may split the votes.
+func TestOffersOfLeadershipTakeTurns(t *testing.T) {
+	c, old, free := hungLeader(t)
+	defer free()
+	c.stop((old + 1) % 3) // nobody can take it
+	c.stop((old + 2) % 3)
+	offers := func(n int) func() bool {
+		return func() bool { return strings.Count(c.nodes[old].out.String(), "leadership is offered") >= n }
+	}
+	eventually(t, "an offer", offers(1))
+	first := time.Now()
+	eventually(t, "two more", offers(3))
+	if took, least := time.Since(first), c.nodes[old].Node.cfg.ElectionTimeout; took < least {
+		t.Errorf("three offers within %v, an election takes up to %v", took, least)
+	}
+}
+
 func TestSlowSyncs(t *testing.T) {
 	var s slowSyncs
 	s.note(SlowSync)
@@ -259,14 +303,101 @@ func TestWedgedForLooksThatAgree(t *testing.T) {
 	}
 }
 
-// While the log stores something raft is not stuck, whatever was seen before.
+// lookedAt is a log that a test looks into while the sentry asks it where it ends.
+type lookedAt struct {
+	*faultyLog
+	look atomic.Pointer[func(last uint64) uint64] // once; the log then says that it ends where this says
+}
+
+func (l *lookedAt) wrap(inner logInner) logInner {
+	l.logInner = inner
+	return l
+}
+
+func (l *lookedAt) LastIndex() (uint64, error) {
+	last, err := l.logInner.LastIndex()
+	if f := l.look.Swap(nil); f != nil {
+		last = (*f)(last)
+	}
+	return last, err
+}
+
+// watched is a cluster with a follower whose log is looked at, and a sentry of the test's for it: the node's
+// own may come in between.
+func watched(t *testing.T) (c *testCluster, s *sentry, log *lookedAt) {
+	logs := map[string]*lookedAt{}
+	for i := range 3 {
+		logs[fmt.Sprint("n", i+1)] = &lookedAt{faultyLog: &faultyLog{}}
+	}
+	c = newCluster(t, 3, func(c *Config) {
+		c.wrapLog, c.HeartbeatTimeout = logs[c.Name].wrap, time.Second // one leader for all of it
+	})
+	lead := c.leader()
+	c.nodes[lead].put(t, "first")
+	c.converge("first")
+	follower := (lead + 1) % 3
+	return c, &sentry{node: c.nodes[follower].Node}, logs[c.initial[follower].Name]
+}
+
+// While the log stores something raft is not stuck, whatever was seen before, and whatever raft believes.
 func TestStoringIsNotWedged(t *testing.T) {
-	n := single(t, t.TempDir(), nil)
-	s := &sentry{node: n.Node, wedged: monotonic() - int64(time.Hour)}
-	n.log.running.start()
-	s.watchLog()
-	n.log.running.stop()
-	if s.wedged != 0 {
-		t.Error("a look while the log stores changes nothing")
+	_, s, log := watched(t)
+	shorter := func(last uint64) uint64 { return last - 1 }
+	look := func() bool {
+		log.look.Store(&shorter)
+		s.watchLog()
+		return s.wedged != 0
+	}
+	eventually(t, "a log that ends too early is suspected", look)
+	s.node.log.running.start()
+	defer s.node.log.running.stop()
+	if look() {
+		t.Error("a look while the log stores leaves the suspicion standing")
+	}
+}
+
+// An entry that is stored between the two questions of a look is no sign of anything.
+func TestAnEntryBetweenTwoQuestionsIsNotWedged(t *testing.T) {
+	c, s, log := watched(t)
+	lead := c.nodes[c.leader()]
+	var between atomic.Int64
+	more := func(last uint64) uint64 {
+		lead.Apply([]byte("more"))
+		if within(10*time.Second, func() bool { return s.node.raft.LastIndex() > last && s.node.storing() == 0 }) {
+			between.Add(1)
+		}
+		return last
+	}
+	for range 20 {
+		log.look.Store(&more)
+		if s.watchLog(); s.wedged != 0 {
+			t.Fatal("raft is said to believe in an entry that the log does not have")
+		}
+	}
+	if n := between.Load(); n < 10 {
+		t.Errorf("an entry came between the questions of %d looks", n)
+	}
+}
+
+// Leadership is offered to the voter that has most, and in the same stall never to one a second time before
+// all have been asked.
+func TestWhomAHungLeaderOffersLeadership(t *testing.T) {
+	tr := &transport{}
+	tr.mu.peers = map[raft.ServerID]*replica{}
+	self, far, near, quiet := MemberID(1), MemberID(2), MemberID(3), MemberID(4)
+	for id, match := range map[MemberID]uint64{far: 90, near: 80, quiet: 0} {
+		tr.peer(id.serverID()).mu.matchIndex = match
+	}
+	tr.peer(MemberID(5).serverID()).mu.matchIndex = 100 // a learner
+	tried := map[raft.ServerID]bool{}
+	for _, want := range []MemberID{far, near, quiet} {
+		p := tr.bestOf([]MemberID{self, quiet, near, far}, tried)
+		if p == nil || p.id != want.serverID() {
+			t.Fatalf("offered to %+v, want %s", p, want)
+		}
+		tried[p.id] = true
+	}
+	if p := tr.bestOf([]MemberID{self, quiet, near, far}, tried); p != nil {
+		t.Errorf("offered to %s again", p.id)
 	}
 }

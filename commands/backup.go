@@ -72,24 +72,13 @@ func (d *Dispatcher) backUp(req backupRequest, wait waiting) (*backup, error) {
 	done := make(chan struct{})
 	d.backups.running.Go(func() {
 		defer close(done)
-		select {
-		case d.backups.turn <- struct{}{}:
-			made, failed = d.writeBackup(req, &gone)
-			<-d.backups.turn
-		case <-d.stop:
-			failed = errClosing
-		}
-		if gone.Load() {
-			made.discard()
-		}
+		d.backups.turn <- struct{}{} // who has it gives it back soon, also when the node leaves
+		made, failed = d.writeBackup(req, &gone)
+		<-d.backups.turn
 	})
 	if !wait(done) {
 		gone.Store(true)
-		select {
-		case <-done:
-			made.discard()
-		default: // the goroutine sees that nobody waits
-		}
+		d.backups.running.Go(func() { <-done; made.discard() })
 		return nil, nil
 	}
 	return made, failed

@@ -65,6 +65,9 @@ func TestHoldersThatAreTold(t *testing.T) {
 	waitFor(t, "the waiter", func() bool { return n.d.engine.Waiters().Len() == 1 })
 	first.want("OK", "LOCK.RELEASE", "m", token)
 	key, token, lease := third(waiting.reply())
+	if got := n.d.engine.Holders().Len(); got != 1 {
+		t.Errorf("%d holds of one that waited are registered", got)
+	}
 	waiting.do("LOCK.ACQUIRE", "m", "LEASE", strings.Trim(lease, `"`))
 	old.do("LOCK.ACQUIRE", "m", "LEASE", strings.Trim(lease, `"`))
 	if got := n.d.engine.Holders().Len(); got != 1 {
@@ -75,12 +78,19 @@ func TestHoldersThatAreTold(t *testing.T) {
 	waiting.want("PONG", "PING")
 	old.want("PONG", "PING")
 
+	key, _, _ = third(waiting.do("LOCK.ACQUIRE", "m"))
+	waiting.do("HELLO", "2")
+	first.want("1", "DEL", strings.Trim(key, `"`))
+	waiting.want("PONG", "PING") // a push would stand before it
+
+	waiting.do("HELLO", "3")
 	waiting.do("LOCK.ACQUIRE", "m")
 	_ = waiting.conn.Close()
 	waitFor(t, "the hold to be forgotten", func() bool { return n.d.engine.Holders().Len() == 0 })
 }
 
-// In MULTI the place is held from EXEC on; one acquired and given back inside it is not told of.
+// In MULTI the place is held from EXEC on. One that is held again and given back inside it is not told of;
+// one that has gone again when the connection comes to know of it is.
 func TestHolderInMulti(t *testing.T) {
 	n := startNode(t)
 	c, other := resp3(t, n), n.dial(t)
@@ -95,4 +105,24 @@ func TestHolderInMulti(t *testing.T) {
 	keyA, token, _ := third(a)
 	other.want("1", "DEL", strings.Trim(keyA, `"`))
 	c.expect(`>["lock-lost" "a" ` + token + " " + keyA + "]")
+
+	c.do("LEASE.GRANT", "60000", "ID", "7")
+	_, token, _ = third(c.do("LOCK.ACQUIRE", "again", "LEASE", "7"))
+	c.want("OK", "MULTI")
+	c.want("QUEUED", "LOCK.ACQUIRE", "again", "LEASE", "7")
+	c.want("QUEUED", "LOCK.RELEASE", "again", token)
+	if got := c.do("EXEC"); !strings.HasSuffix(got, " OK]") {
+		t.Errorf("EXEC: %s", got)
+	}
+	c.want("PONG", "PING")
+
+	c.want("OK", "MULTI")
+	c.want("QUEUED", "LOCK.ACQUIRE", "brief", "LEASE", "7")
+	c.want("QUEUED", "DEL", "brief/0000000000000007")
+	keyB, token, _ = third(c.do("EXEC"))
+	c.expect(`>["lock-lost" "brief" ` + token + " " + keyB + "]")
+	c.want("PONG", "PING")
+	if left := n.d.engine.Holders().Len(); left != 0 {
+		t.Errorf("%d holds are still registered", left)
+	}
 }

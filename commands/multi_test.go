@@ -78,6 +78,10 @@ func TestTransactionIsWhole(t *testing.T) {
 		readers.Go(func() {
 			for {
 				got := strings.Fields(strings.Trim(c.do(names...), "[]"))
+				if len(got) != keys {
+					t.Errorf("a reply of %d values: %.100s", len(got), got)
+					return
+				}
 				for _, v := range got {
 					if v != got[0] {
 						t.Errorf("one reply holds %s and %s", got[0], v)
@@ -100,8 +104,11 @@ func TestTransactionIsWhole(t *testing.T) {
 			sent.WriteString(encode("SET", name, strings.Repeat(fmt.Sprint(round), 400))) // over half an entry
 		}
 		c.send(sent.String() + encode("EXEC"))
-		for range keys + 2 {
+		for range keys + 1 {
 			c.reply()
+		}
+		if got := c.reply(); strings.Count(got, "OK") != keys {
+			t.Fatalf("EXEC of round %d: %.100s", round, got)
 		}
 	}
 	close(done)

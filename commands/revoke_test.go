@@ -210,6 +210,17 @@ func TestGuessing(t *testing.T) {
 	c.want("OK", "AUTH", "u", "right")
 }
 
+// behindLines sends a command and awaits its reply behind the lines that MONITOR still shows.
+func (c *client) behindLines(want string, words ...string) {
+	c.t.Helper()
+	c.send(encode(words...))
+	for got := ""; got != want; {
+		if got = c.reply(); got == "closed" || got == "nothing in time" {
+			c.t.Fatalf("%q: %s", words, got)
+		}
+	}
+}
+
 // Whoever is told of keys or commands without asking again, in broadcast tracking or by MONITOR, is cut when
 // the right to it is taken away, and not while it is there.
 func TestTellingEndsWithTheRight(t *testing.T) {
@@ -228,13 +239,9 @@ func TestTellingEndsWithTheRight(t *testing.T) {
 	other := as("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "b")
 	stopped := as("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "a")
 	stopped.want("OK", "CLIENT", "TRACKING", "OFF")
-	monitor, reset := as("MONITOR"), as("MONITOR")
-	for _, words := range []string{"RESET", "AUTH eve x"} {
-		reset.send(words + "\r\n")
-		for got := ""; got != "RESET" && got != "OK" && got != "closed"; { // behind the lines it was still shown
-			got = reset.reply()
-		}
-	}
+	first, reset, last := as("MONITOR"), as("MONITOR"), as("MONITOR") // looked at in this order
+	reset.behindLines("RESET", "RESET")
+	reset.behindLines("OK", "AUTH", "eve", "x")
 
 	admin.want("OK", "ACL", "SETUSER", "eve", "resetkeys", "~b*", "~c*")
 	if got := told.reply(); got != "closed" {
@@ -244,14 +251,47 @@ func TestTellingEndsWithTheRight(t *testing.T) {
 	other.expect(`>["invalidate" ["b1"]]`)
 	stopped.want("PONG", "PING")
 	admin.want("OK", "ACL", "SETUSER", "eve", "-monitor")
-	for got := ""; got != "closed"; { // behind the lines that it was still shown
-		if got = monitor.reply(); strings.Contains(got, "after") {
-			t.Fatalf("MONITOR without the right to it: %s", got)
+	for _, monitor := range []*client{first, last} {
+		for got := ""; got != "closed"; { // behind the lines that it was still shown
+			if got = monitor.reply(); got == "nothing in time" {
+				t.Fatal("MONITOR goes on without the right to it")
+			}
 		}
 	}
-	admin.want("nil", "GET", "after")
 	for _, c := range []*client{other, stopped, reset} {
 		c.want("PONG", "PING")
+	}
+}
+
+// A MONITOR is remembered once, however often it was asked for, and looked at when it begins: the guard may
+// have looked at all connections a moment before.
+func TestClaims(t *testing.T) {
+	n := startNode(t)
+	admin, c := n.dial(t), n.dial(t)
+	c.want("OK", "CLIENT", "SETNAME", "listener")
+	listening := func() (found *session) {
+		for _, s := range n.d.sessions() {
+			if s.labels().name == "listener" {
+				found = s
+			}
+		}
+		return found
+	}
+	for range 3 {
+		c.behindLines("OK", "MONITOR")
+	}
+	if got := listening().claims(); len(got) != 1 || got[0].kind != listMonitor {
+		t.Errorf("claims %+v", got)
+	}
+
+	admin.want("OK", "ACL", "SETUSER", "eve", "on", "nopass", "~*", "&*", "+@all")
+	dir := n.d.directory()
+	late := &session{conn: listening().conn}
+	late.become(dir, dir.accounts["eve"])
+	admin.want("OK", "ACL", "SETUSER", "eve", "-monitor")
+	late.stake(n.d, claim{kind: listMonitor})
+	if got := c.reply(); got != "closed" {
+		t.Errorf("a MONITOR begins that was forbidden meanwhile: %s", got)
 	}
 }
 

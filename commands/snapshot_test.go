@@ -173,3 +173,112 @@ func TestSnapshotWithoutSpace(t *testing.T) {
 		t.Errorf("left in the folder: %q", got)
 	}
 }
+
+// Whatever a backup is refused for, nothing of it is written, and the next one is taken.
+func TestRefusedSnapshots(t *testing.T) {
+	n := startNode(t)
+	admin, c := n.dial(t), n.dial(t)
+	admin.want("OK", "ACL", "SETUSER", "part", "on", "nopass", "~a*", "&*", "+@all")
+	admin.want("OK", "ACL", "SETUSER", "writer", "on", "nopass", "%W~*", "&*", "+@all")
+	for _, words := range []string{"SNAPSHOT.SAVE", "SNAPSHOT.STREAM"} {
+		for _, user := range []string{"part", "writer"} {
+			c.want("OK", "AUTH", user, "x")
+			if got := c.do(words); !strings.HasPrefix(got, "(NOPERM ") {
+				t.Errorf("%s by %s: %s", words, user, got)
+			}
+		}
+		c.want("RESET", "RESET")
+		c.want("OK", "MULTI")
+		c.want("("+string(errNotInMulti)+")", words)
+		if got := c.do("EXEC"); !strings.HasPrefix(got, "(EXECABORT ") {
+			t.Errorf("EXEC behind %s: %s", words, got)
+		}
+		got := c.do("EVAL", "return redis.call('"+words+"')", "0")
+		if !strings.Contains(got, "not allowed from script") {
+			t.Errorf("%s in a script: %s", words, got)
+		}
+		c.want("("+string(errSyntax)+")", words, "SERIALIZABLE", "SERIALIZABLE")
+	}
+	c.want("("+string(errSyntax)+")", "SNAPSHOT.SAVE", "one", "two")
+	c.want("("+string(errSyntax)+")", "SNAPSHOT.STREAM", "one")
+	if got := backupsOf(t, n); len(got) != 0 {
+		t.Errorf("left in the folder: %q", got)
+	}
+	if got := c.do("SNAPSHOT.SAVE", "one"); !strings.Contains(got, `"one"`) {
+		t.Errorf("allowed: %s", got)
+	}
+
+	n.d.cfg.BackupDir = filepath.Join(n.d.cfg.BackupDir, "one") // a file
+	for _, words := range []string{"SNAPSHOT.SAVE", "SNAPSHOT.STREAM"} {
+		if got := c.do(words); !strings.HasPrefix(got, "(ERR ") || !strings.Contains(got, "not a directory") {
+			t.Errorf("%s where nothing can be written: %s", words, got)
+		}
+	}
+}
+
+// A backup that nobody waits for any more is given up: no file stays, and none open; and so is one that is
+// asked for while the node leaves.
+func TestAbandonedSnapshots(t *testing.T) {
+	n := startNode(t)
+	n.dial(t).want("OK", "SET", "k", "v")
+	for _, words := range []string{"SNAPSHOT.SAVE", "SNAPSHOT.STREAM"} {
+		n.d.backups.turn <- struct{}{} // another one is being written
+		before := len(n.d.sessions())
+		c := n.dial(t)
+		c.send(encode(words))
+		waitFor(t, "the command", func() bool { return len(n.d.sessions()) > before })
+		_ = c.conn.Close()
+		waitFor(t, "the client to be missed", func() bool { return len(n.d.sessions()) == before })
+		<-n.d.backups.turn
+		n.d.backups.running.Wait()
+		if got := backupsOf(t, n); len(got) != 0 {
+			t.Errorf("%s: left in the folder: %q", words, got)
+		}
+	}
+	tooLate := func(done <-chan struct{}) bool { <-done; return false }
+	if b, err := n.d.backUp(backupRequest{local: true}, tooLate); b != nil || err != nil {
+		t.Errorf("made for nobody: %+v, %v", b, err)
+	}
+	n.d.backups.running.Wait()
+	if got := openStreams(t); got != 0 {
+		t.Errorf("%d files are open", got)
+	}
+	c := n.dial(t)
+	n.d.Interrupt()
+	for _, words := range []string{"SNAPSHOT.SAVE", "SNAPSHOT.STREAM"} {
+		if got := c.do(words); !strings.Contains(got, "given up") {
+			t.Errorf("%s of a node that leaves: %s", words, got)
+		}
+	}
+	if got := backupsOf(t, n); len(got) != 0 {
+		t.Errorf("left in the folder: %q", got)
+	}
+}
+
+// A node that leaves ends the backups that it is sending with an error: nobody takes a part for the whole.
+func TestStreamOfANodeThatLeaves(t *testing.T) {
+	const values, size = 32, 1 << 20 // more than sockets hold
+	n := startNode(t)
+	c := n.dial(t)
+	for i := range values {
+		c.want("OK", "SET", fmt.Sprint("k", i), strings.Repeat("x", size))
+	}
+	if err := c.conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
+	c.send(encode("SNAPSHOT.STREAM"))
+	head, err := c.r.ReadString('\n')
+	pieces, err2 := strconv.Atoi(strings.Trim(head, "*\r\n"))
+	if err != nil || err2 != nil || pieces < values {
+		t.Fatalf("%q, %v", head, err)
+	}
+	c.reply()
+	n.d.Interrupt()
+	last := ""
+	for range pieces - 1 {
+		last = c.reply()
+	}
+	if last != "("+string(errClosing)+")" {
+		t.Errorf("the last piece: %.100s", last)
+	}
+}

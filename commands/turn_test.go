@@ -122,7 +122,8 @@ func TestWaiterIsToldWhy(t *testing.T) {
 	}
 }
 
-// The server keeps the lease of a waiter alive, and the holder's time counts from when it acquired.
+// The server keeps the lease of a waiter alive, and the holder's time counts from when it acquired: it has
+// used up of it what has passed since the release, at most.
 func TestWaitLongerThanTheLease(t *testing.T) {
 	n := startNode(t)
 	c := n.dial(t)
@@ -133,14 +134,42 @@ func TestWaitLongerThanTheLease(t *testing.T) {
 		c.want("60000", "LOCK.KEEPALIVE", "m", token)
 	}
 	n.waiting(t, 1)
+	released := time.Now()
 	c.want("OK", "LOCK.RELEASE", "m", token)
 	next := tokenOf(t, <-got)
-	if left, err := strconv.Atoi(c.do("PTTL", "m/"+leaseWord(t, c))); err != nil || left < 100 || left > 1500 {
-		t.Errorf("%d ms left after acquiring, %v", left, err)
+	left, err := strconv.Atoi(c.do("PTTL", "m/"+leaseWord(t, c)))
+	if used := 1500 - left; err != nil || used < 0 || used > int(time.Since(released).Milliseconds())+1 {
+		t.Errorf("%d ms left %v after acquiring at the earliest, %v", left, time.Since(released), err)
 	}
 	waitFor(t, "the lock to be free", func() bool {
 		return c.do("LOCK.RELEASE", "m", next) != "OK" && strings.Contains(c.do("LOCK.INFO", "m"), `"holders" []`)
 	})
+}
+
+// A lock is held for the whole time of the lease that was made for it, however much of that had passed while
+// its holder waited. A lease that the client gave is not made longer by holding.
+func TestTheHoldersTimeBeginsWhenItHolds(t *testing.T) {
+	for given, most := range map[bool]int{false: 60_000, true: 30_000} {
+		n := startNode(t)
+		c := n.dial(t)
+		token := tokenOf(t, c.do("LOCK.ACQUIRE", "m", "TTL", "600000"))
+		words := []string{"LOCK.ACQUIRE", "m", "WAIT", "20000", "TTL", "60000"}
+		if given {
+			c.do("LEASE.GRANT", "60000", "ID", "7")
+			words = []string{"LOCK.ACQUIRE", "m", "WAIT", "20000", "LEASE", "7"}
+		}
+		began := time.Now()
+		_, got := n.wait(t, words...)
+		n.waiting(t, 1)
+		n.skew.Add(int64(30 * time.Second)) // the node would renew a waiter's lease after twenty
+		c.want("OK", "LOCK.RELEASE", "m", token)
+		tokenOf(t, <-got)
+		left, err := strconv.Atoi(c.do("PTTL", "m/"+leaseWord(t, c)))
+		least := most - int(time.Since(began).Milliseconds()) - 1
+		if err != nil || left < least || left > most {
+			t.Errorf("lease given %v: %d ms left, want %d to %d, %v", given, left, least, most, err)
+		}
+	}
 }
 
 // leaseWord is the lease of the holder of m.

@@ -125,8 +125,8 @@ func TestReadsOfRangesInAPipeline(t *testing.T) {
 	}
 	c.send(sent.String())
 	for i := range 300 {
-		for j, want := range []string{`"v"`, "", "", fmt.Sprint(i + 1), "10 ", "(ERR unknown command 'NOPE'", "OK",
-			"nil"} {
+		for j, want := range []string{`"v"`, "200", `["`, fmt.Sprint(i + 1), "10 ", "(ERR unknown command 'NOPE'",
+			"OK", "nil"} {
 			if got := c.reply(); !strings.Contains(got, want) {
 				t.Fatalf("round %d, reply %d: %.100s, want %s", i, j, got, want)
 			}

@@ -220,37 +220,56 @@ func (g *guard) take(id cluster.MemberID, v vitals) {
 }
 
 // yield gives leadership up when this member should not have it: its state is in doubt, or its disk is nearly
-// full while another's is not.
+// full while another's is not. It goes to a voter that is well: raft would choose the first that has as much
+// of the log, and between two members with full disks it would go to and fro.
 func (g *guard) yield(now time.Time) {
 	e := g.engine
 	if !e.node.IsLeader() || now.Sub(g.handedOff) < handOffPause {
 		return
 	}
 	var why error
+	well := g.wellVoters(now)
 	switch {
 	case e.accused():
 		why = ErrCorrupt
-	case errors.Is(e.ownSpace(), ErrDiskFull) && g.roomElsewhere(now):
+	case errors.Is(e.ownSpace(), ErrDiskFull) && len(well) > 0:
 		why = ErrDiskFull
 	default:
 		return
 	}
 	g.handedOff = now
 	e.log.Warn("leadership is given up", "why", why)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*guardTick)
-	defer cancel()
-	if err := e.node.HandOver(ctx); err != nil {
+	if err := g.handOver(well); err != nil {
 		e.log.Warn("leadership was not handed over", "error", err)
 	}
 }
 
-// roomElsewhere reports whether another voter has said lately that it is well.
-func (g *guard) roomElsewhere(now time.Time) bool {
+// handOver hands leadership to the first of these that takes it; if there is none, to anybody.
+func (g *guard) handOver(to []cluster.MemberID) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*guardTick)
+	defer cancel()
+	if len(to) == 0 {
+		return g.engine.node.HandOver(ctx)
+	}
+	var errs []error
+	for _, id := range to {
+		err := g.engine.node.MoveLeader(ctx, id)
+		if err == nil || !g.engine.node.IsLeader() {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// wellVoters returns the other voters that have said lately that they are well, and are not accused.
+func (g *guard) wellVoters(now time.Time) (well []cluster.MemberID) {
 	for _, id := range g.engine.node.Voters() {
 		v := g.heard(id, now)
-		if v.from != 0 && !slices.ContainsFunc(v.list, func(a Alarm) bool { return a.Member == id }) {
-			return true
+		ill := slices.ContainsFunc(v.list, func(a Alarm) bool { return a.Member == id })
+		if v.from != 0 && !ill && !g.engine.alarmed(AlarmCorrupt, id) {
+			well = append(well, id)
 		}
 	}
-	return false
+	return well
 }

@@ -1,6 +1,7 @@
 package raftfsm
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -188,5 +189,79 @@ func TestDoubtsCountRounds(t *testing.T) {
 	d.agreed = true
 	if d.nextRound(); d.add() != 1 {
 		t.Error("agreement did not end the row")
+	}
+}
+
+// crowdedDisk restarts a member with more disk in reserve than there is.
+func crowdedDisk(t *testing.T, m *member) {
+	t.Helper()
+	m.halt()
+	m.ecfg.DiskReserveBytes = 1 << 62
+	m.start(t)
+	await(t, "the member is back", func() bool { return m.Status().HasLeader })
+	await(t, "its disk is nearly full", func() bool { return errors.Is(m.ownSpace(), ErrDiskFull) })
+}
+
+// A leader whose disk is nearly full hands over, and not to another one whose disk is: raft, left to itself,
+// would choose the first of those who have as much.
+func TestALeaderWithAFullDiskHandsOver(t *testing.T) {
+	g := newGroup(t, 3, Config{})
+	var well *member
+	var full []*member
+	order := g.leader().node.Voters()
+	for _, m := range g.members {
+		if well = m; m.node.Self() == order[2] {
+			break
+		}
+	}
+	for _, m := range g.members {
+		if m != well {
+			crowdedDisk(t, m)
+			full = append(full, m)
+		}
+	}
+	for _, m := range full {
+		await(t, "a member with a full disk leads", func() bool {
+			_, err := g.leader().changed(Change{Kind: ChangeMove, ID: m.node.Self()})
+			return err == nil
+		})
+		await(t, "the member leads whose disk is not full", well.leading)
+	}
+	well.mustPut(t, "a", "1")
+}
+
+// Where all disks are nearly full, and where the others were not heard of lately, nobody is better off.
+func TestWellVoters(t *testing.T) {
+	g := newGroup(t, 3, Config{})
+	heard := func(m *member) (from, full int) {
+		now := time.Now()
+		for _, o := range g.members {
+			v := m.guard.heard(o.node.Self(), now)
+			if v.from != 0 {
+				from++
+			}
+			if containsAlarm(v.list, Alarm{Kind: AlarmDiskFull, Member: o.node.Self()}) {
+				full++
+			}
+		}
+		return from, full
+	}
+	m := g.members[0]
+	await(t, "the others are heard of", func() bool { from, _ := heard(m); return from == 2 })
+	if got := m.guard.wellVoters(time.Now()); len(got) != 2 || slices.Contains(got, m.node.Self()) {
+		t.Errorf("two others are well, not %v", got)
+	}
+	if got := m.guard.wellVoters(time.Now().Add(vitalsAge)); len(got) != 0 {
+		t.Errorf("nobody was heard of lately, not %v", got)
+	}
+	crowdedDisk(t, g.members[1])
+	await(t, "one of them says that it is full", func() bool { _, full := heard(m); return full == 1 })
+	if got := m.guard.wellVoters(time.Now()); len(got) != 1 || got[0] != g.members[2].node.Self() {
+		t.Errorf("the third member is well, not %v", got)
+	}
+	crowdedDisk(t, g.members[2])
+	await(t, "both of them say that they are full", func() bool { _, full := heard(m); return full == 2 })
+	if got := m.guard.wellVoters(time.Now()); len(got) != 0 {
+		t.Errorf("all others are full, yet %v are well", got)
 	}
 }

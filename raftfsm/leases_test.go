@@ -20,6 +20,7 @@ import (
 
 	"github.com/redkeep/redkeep/cluster"
 	"github.com/redkeep/redkeep/lease"
+	"github.com/redkeep/redkeep/locks"
 	"github.com/redkeep/redkeep/mvcc"
 )
 
@@ -139,6 +140,27 @@ func TestSnapshotHasLeases(t *testing.T) {
 	_, a := l.store.Hash()
 	if _, b := other.store.Hash(); a != b {
 		t.Error("the two went apart")
+	}
+}
+
+// Who holds a place that the state does not have any more which came with a snapshot is told; who still holds
+// his is not.
+func TestASnapshotTellsOfLosses(t *testing.T) {
+	l := withLeases(t)
+	file := persisted(t, l)
+	l.entry(2, 1, func(s *Submission) { s.AddLeaseRevoke(1) })
+	var kept, lost int
+	for i, m := range []*lone{newLoneFrom(t, file), newLoneFrom(t, persisted(t, l))} {
+		places, _ := m.book.Places(mvcc.Queue{Name: "m"})
+		times := []*int{&lost, &kept}[i]
+		m.holders.Add(&locks.Hold{Queue: mvcc.Queue{Name: "m"}, Token: places[0].CreateRevision(),
+			Key: places[0].Key(), Gone: func(*locks.Hold) { *times++ }})
+		if err := m.Restore(io.NopCloser(bytes.NewReader(persisted(t, l)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if lost != 1 || kept != 0 {
+		t.Errorf("told %d times of what was lost, %d times of what was not", lost, kept)
 	}
 }
 

@@ -121,19 +121,35 @@ func TestVersionAndCompletion(t *testing.T) {
 }
 
 // Of several survivors the one with the later term has more, however long the log of another is: so say the
-// help and what is printed beside the numbers.
+// help and what is printed beside the numbers. Who has no others to choose from, or has chosen, is not told.
 func TestRecoverTellsWhomToTake(t *testing.T) {
 	help, _, _ := do(nil, "", "recover", "--help")
-	var printed strings.Builder
-	out := bufio.NewWriter(&printed)
-	recoverReply{Lost: []string{"n1=h:1"}}.simple(&page{Writer: out})
-	if err := out.Flush(); err != nil {
-		t.Fatal(err)
+	printed := func(r recoverReply) string {
+		var text strings.Builder
+		out := bufio.NewWriter(&text)
+		r.simple(&page{Writer: out})
+		if err := out.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		return text.String()
 	}
-	for _, text := range []string{help, printed.String()} {
+	survivor := recoverReply{LastEntry: 7, Term: 3, Lost: []string{"n1=h:1"}}
+	shown := printed(survivor)
+	for _, text := range []string{help, shown} {
+		text = strings.Join(strings.Fields(text), " ")
 		term, entry := strings.Index(text, "highest term"), strings.LastIndex(text, "highest entry")
-		if text = strings.Join(strings.Fields(text), " "); term < 0 || entry < term {
+		if term < 0 || entry < term {
 			t.Errorf("the term does not come first: %s", text)
+		}
+	}
+	if !strings.Contains(shown, "its log ends with entry 7 of term 3\n") {
+		t.Errorf("the numbers to go by are not shown: %s", shown)
+	}
+	alone, done := survivor, survivor
+	alone.Lost, done.ClusterID = nil, 1
+	for _, r := range []recoverReply{alone, done} {
+		if text := printed(r); strings.Contains(text, "highest") {
+			t.Errorf("nobody is left to be taken: %s", text)
 		}
 	}
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -83,6 +86,49 @@ func TestSavesDoNotOverlap(t *testing.T) {
 	}
 	if _, stderr, code = do(nil, "", "--endpoints", node, "snapshot", "save", file); code != exitFailure {
 		t.Errorf("the first one is over: exit %d, %q", code, stderr)
+	}
+}
+
+// A file that got its name while another save waited for it is a finished backup, and is not written over:
+// whichever of many saves is first, each of their backups is whole.
+func TestAFinishedSaveIsNotWrittenOver(t *testing.T) {
+	const savers, each = 4, 300
+	dir := t.TempDir()
+	part := filepath.Join(dir, "my.snap.part")
+	save := func(content string) error {
+		for {
+			f, err := openPart(part)
+			if errors.Is(err, errSaving) {
+				continue
+			}
+			if err == nil {
+				_, err = f.WriteString(content)
+			}
+			if err == nil {
+				err = os.Rename(part, filepath.Join(dir, content))
+			}
+			return errors.Join(err, f.Close())
+		}
+	}
+	var all sync.WaitGroup
+	for i := range savers {
+		all.Go(func() {
+			for j := range each {
+				if err := save(fmt.Sprintf("%d-%03d", i, j)); err != nil {
+					t.Errorf("save %d of %d: %v", j, i, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	saved, err := filepath.Glob(filepath.Join(dir, "?-???"))
+	if err != nil || len(saved) != savers*each {
+		t.Errorf("%d of %d backups, %v", len(saved), savers*each, err)
+	}
+	for _, path := range saved {
+		if got, err := os.ReadFile(path); err != nil || string(got) != filepath.Base(path) {
+			t.Errorf("%s holds %q, %v", path, got, err)
+		}
 	}
 }
 

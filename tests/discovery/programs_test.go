@@ -74,6 +74,8 @@ func (r *running) take(t testing.TB) {
 			r.ack(i)
 		case "read":
 			r.read()
+		case "behind":
+			r.lagged()
 		case "wrong":
 			r.wrong("%s", rest)
 		default:

@@ -219,13 +219,18 @@ func TestRequestsThroughEveryNodeEndInOneState(t *testing.T) {
 		wg.Go(func() {
 			for i := range 100 {
 				k := key(i % 10)
-				rc.Append(bg, k, fmt.Sprint(w))
-				rc.Set(bg, k+":"+fmt.Sprint(w), i, time.Duration(i%3)*50*time.Millisecond)
-				rc.Del(bg, key((i+w)%20))
-				rc.Expire(bg, k, time.Hour)
+				err := errors.Join(rc.Append(bg, k, fmt.Sprint(w)).Err(),
+					rc.Set(bg, k+":"+fmt.Sprint(w), i, time.Duration(i%3)*50*time.Millisecond).Err(),
+					rc.Del(bg, key((i+w)%20)).Err(), rc.Expire(bg, k, time.Hour).Err())
+				if err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
 	wg.Wait()
+	if rev, _ := c.Nodes[0].Do("KV.HASH").Field("revision"); rev.Int() < 2*9*100 {
+		t.Errorf("only %d revisions were made", rev.Int())
+	}
 	sameState(t, c)
 }

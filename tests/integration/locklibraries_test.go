@@ -101,7 +101,8 @@ func TestRedislock(t *testing.T) {
 	})
 }
 
-// excludes lets many take a lock in turn, over all nodes, and demands that no two ever hold it.
+// excludes lets many take a lock in turn, over all nodes, and demands that no two ever hold it. Under the
+// lock they read a number and write the next one, so that who holds it beside another is there long enough.
 func excludes(t *testing.T, clients []*redis.Client, obtain func(*redis.Client) (func() error, error)) {
 	t.Helper()
 	var holders, turns atomic.Int64
@@ -117,6 +118,13 @@ func excludes(t *testing.T, clients []*redis.Client, obtain func(*redis.Client) 
 				if n := holders.Add(1); n != 1 {
 					t.Errorf("%d hold the lock", n)
 				}
+				number, err := clients[i%len(clients)].Get(bg, "number").Int()
+				if err != nil && !errors.Is(err, redis.Nil) {
+					t.Errorf("read under the lock: %v", err)
+				}
+				if err := clients[i%len(clients)].Set(bg, "number", number+1, 0).Err(); err != nil {
+					t.Errorf("write under the lock: %v", err)
+				}
 				turns.Add(1)
 				holders.Add(-1)
 				if err := release(); err != nil {
@@ -126,8 +134,8 @@ func excludes(t *testing.T, clients []*redis.Client, obtain func(*redis.Client) 
 		})
 	}
 	wg.Wait()
-	if turns.Load() != 30 {
-		t.Errorf("%d turns", turns.Load())
+	if number, err := clients[0].Get(bg, "number").Int(); turns.Load() != 30 || number != 30 || err != nil {
+		t.Errorf("%d turns, counted as %d, %v", turns.Load(), number, err)
 	}
 }
 

@@ -163,6 +163,23 @@ func TestPausedHolderIsFenced(t *testing.T) {
 	}
 }
 
+// A connection of go-redis's pool that rests is pushed the loss of what was acquired on it: what is asked on
+// it next gets its own answer.
+func TestALossIsNoAnswer(t *testing.T) {
+	n := node.Start(t, node.Options{}).Nodes[0]
+	c := client(t, n, func(o *redis.Options) { o.PoolSize, o.Protocol = 1, 3 })
+	for i := range 20 {
+		place, err := c.Do(bg, "LOCK.ACQUIRE", "m").Slice()
+		must(t, err)
+		if r := n.Do("DEL", place[0].(string)); r.Int() != 1 {
+			t.Fatalf("DEL: %s", r)
+		}
+		if got, err := c.Incr(bg, "n").Result(); err != nil || got != int64(i+1) {
+			t.Errorf("behind the push of a loss: %d, %v", got, err)
+		}
+	}
+}
+
 // Readers together, writers alone, permits as many as there are, a candidate at a time.
 func TestClientPackage(t *testing.T) {
 	eachSize(t, func(t *testing.T, _ *node.Cluster, via *node.Node) {
@@ -202,10 +219,10 @@ func trySemaphore(t *testing.T, c *redis.Client) {
 				t.Error(err)
 				return
 			}
-			<-everybody
-			if now := inside.Add(1); now > most.Load() {
-				most.Store(now)
+			now := inside.Add(1)
+			for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
 			}
+			<-everybody // whoever gets a permit before all want one has it until then
 			inside.Add(-1)
 			if err := s.Release(bg); err != nil {
 				t.Error(err)

@@ -46,13 +46,8 @@ func TestTLSEverywhere(t *testing.T) {
 	awaitWrites(t, load, 100)
 	load.end()
 	sameState(t, c)
-	for _, keys := range load.acked {
-		for _, k := range keys {
-			if got := client(t, down).Get(bg, k).Val(); got != k {
-				t.Fatalf("acknowledged key %s is %q on the node that was killed", k, got)
-			}
-			break
-		}
+	if total, gone := load.missing(t, down); gone > 0 || total < 200 {
+		t.Errorf("%d of %d acknowledged writes are missing on the node that was killed", gone, total)
 	}
 }
 
@@ -203,11 +198,11 @@ func TestWhoMayBeAMember(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bad.Flags = tc.flags
-			before := len(c.Nodes[0].Proc.Output()) + len(c.Nodes[1].Proc.Output())
+			before := [2]int{len(c.Nodes[0].Proc.Output()), len(c.Nodes[1].Proc.Output())}
 			bad.Launch()
 			node.Eventually(t, 30*time.Second, "it is refused", func() error {
-				log := (c.Nodes[0].Proc.Output() + c.Nodes[1].Proc.Output())
-				if len(log) <= before || !strings.Contains(log, tc.why) {
+				log := c.Nodes[0].Proc.Output()[before[0]:] + c.Nodes[1].Proc.Output()[before[1]:]
+				if !strings.Contains(log, tc.why) {
 					return errors.New("nobody says " + tc.why)
 				}
 				return nil

@@ -60,10 +60,12 @@ func TestUsersAreEverywhere(t *testing.T) {
 	if r, err := admin.Do("ACL", "SETUSER", "app", "resetkeys", "~else:*"); err != nil || r.Text != "OK" {
 		t.Fatalf("%v, %v", r, err)
 	}
+	var end error
 	for r := range seen {
-		if r.Err != nil && !errors.Is(r.Err, watch.ErrPermission) {
-			t.Errorf("the watch ended with %v", r.Err)
-		}
+		end = r.Err
+	}
+	if !errors.Is(end, watch.ErrPermission) {
+		t.Errorf("the watch ended with %v", end)
 	}
 	c.KillAll()
 	c.StartAll()

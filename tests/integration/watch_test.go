@@ -97,7 +97,11 @@ func TestWatchSurvivesItsNode(t *testing.T) {
 
 // A member that was away while the log was cut gets a snapshot; a watch on it misses nothing.
 func TestWatchOverSnapshotInstall(t *testing.T) {
-	c := node.Start(t, node.Options{Nodes: 3, Flags: []string{"--snapshot-bytes", "64KiB"}})
+	c := node.New(t, node.Options{Nodes: 3, Faults: true, Flags: []string{"--snapshot-bytes", "64KiB"}})
+	for _, n := range c.Nodes {
+		n.Env = append(n.Env, "REDKEEP_FAULT_LOG_BYTES=262144") // what is kept of the log behind a snapshot
+	}
+	c.StartAll()
 	away := c.Follower()
 	responses := follow(t, []string{away.ClientAddr}, "k", watch.WithRev(1))
 	leader := c.Leader()
@@ -113,6 +117,9 @@ func TestWatchOverSnapshotInstall(t *testing.T) {
 	write(t, leader, 21, 40)
 	away.Resume()
 	expectCounts(t, responses, 21, 40)
+	if installed(t, away) == 0 {
+		t.Error("the member was given no snapshot")
+	}
 }
 
 func TestWatchTellsCompaction(t *testing.T) {

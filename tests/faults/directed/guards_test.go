@@ -254,6 +254,8 @@ func TestAFullDiskDoesNotLead(t *testing.T) {
 	answers(t, c.Nodes[0], "-OOM ", "SET", "k", "v")
 	answers(t, c.Nodes[1], "+OK", "SET", "k", "v")
 	answers(t, c.Nodes[0], "$1\r\nv\r\n", "GET", "k")
+	id, _ := do(t, c.Nodes[0], "CLUSTER.STATUS").Field("member_id")
+	answers(t, c.Nodes[1], "+OK", "MEMBER.MOVELEADER", id.Text)
 	node.Eventually(t, 30*time.Second, "another leads", func() error {
 		if c.Leader() == c.Nodes[0] {
 			return errors.New("n1 leads")
