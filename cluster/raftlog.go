@@ -6,6 +6,8 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -17,10 +19,13 @@ type raftLogger struct {
 	out          *slog.Logger
 	name         string
 	with         []any
+
+	toldElection *atomic.Int64 // when it was last told that no election succeeds, in Unix nanoseconds
 }
 
 func newRaftLogger(out *slog.Logger, name string) hclog.Logger {
-	return &raftLogger{Logger: hclog.NewNullLogger(), out: out.With("part", name), name: name}
+	return &raftLogger{Logger: hclog.NewNullLogger(), out: out.With("part", name), name: name,
+		toldElection: new(atomic.Int64)}
 }
 
 func toSlog(l hclog.Level) slog.Level {
@@ -42,14 +47,32 @@ var routine = map[string]bool{
 	"failed to flush response":          true,
 	"failed to make requestVote RPC":    true,
 	"failed to pre-vote":                true,
+	electionAgain:                       true,
 }
 
+// electionAgain is what raft says at the end of each election without a winner: about once a second, for as
+// long as no majority runs. Told is what that means, once in electionTold.
+const (
+	electionAgain = "Election timeout reached, restarting election"
+	electionTold  = 10 * time.Second
+)
+
 func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
+	if msg == electionAgain {
+		l.maybeTellElection()
+	}
 	if routine[msg] {
 		level = hclog.Debug
 	}
 	if level != hclog.Trace {
 		l.out.Log(context.Background(), toSlog(level), msg, plain(args)...)
+	}
+}
+
+func (l *raftLogger) maybeTellElection() {
+	last, now := l.toldElection.Load(), time.Now().UnixNano()
+	if now-last >= int64(electionTold) && l.toldElection.CompareAndSwap(last, now) {
+		l.out.Warn("no leader yet: a majority of the voters must run and reach one another")
 	}
 }
 
@@ -78,7 +101,8 @@ func (l *raftLogger) Named(n string) hclog.Logger      { return newRaftLogger(l.
 func (l *raftLogger) ResetNamed(n string) hclog.Logger { return newRaftLogger(l.out, n) }
 
 func (l *raftLogger) With(args ...any) hclog.Logger {
-	return &raftLogger{Logger: l.Logger, out: l.out.With(plain(args)...), name: l.name, with: args}
+	return &raftLogger{Logger: l.Logger, out: l.out.With(plain(args)...), name: l.name, with: args,
+		toldElection: l.toldElection}
 }
 
 func (l *raftLogger) IsDebug() bool {

@@ -13,7 +13,7 @@ func parseBitOps(c *call, readOnly bool) (ops []byte, err error) {
 		left := len(w.args) - w.at
 		o := mvcc.BitOp{Overflow: overflow}
 		switch {
-		case is(word, "OVERFLOW") && left >= 1 && !readOnly:
+		case is(word, "OVERFLOW") && left >= 1:
 			if overflow, err = bitOverflow(w.next()); err != nil {
 				return nil, err
 			}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,6 +105,14 @@ func (d *Dispatcher) outputLimits() string {
 	return fmt.Sprintf("normal 0 0 0 slave 0 0 0 pubsub %d %d %d", most.Hard, most.Soft, int(most.For.Seconds()))
 }
 
+// absoluteDir is the data directory as Redis shows dir, for programs that run elsewhere.
+func (d *Dispatcher) absoluteDir() string {
+	if dir, err := filepath.Abs(d.cfg.DataDir); err == nil {
+		return dir
+	}
+	return d.cfg.DataDir
+}
+
 // maxBulkBytes is Redis's default of proto-max-bulk-len, the most --max-request-bytes can be.
 const maxBulkBytes = 512 << 20
 
@@ -114,13 +123,17 @@ func (d *Dispatcher) longestBulk() int64 { return min(d.cfg.MaxRequestBytes, max
 // parameters are all parameters, sorted by name.
 func (d *Dispatcher) parameters() []parameter {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	enabled := "no"
+	if d.cfg.ClusterProtocol {
+		enabled = "yes"
+	}
 	all := []parameter{
 		{name: "appendfsync", value: "always"},
 		{name: "appendonly", value: "yes"},
 		{name: "client-output-buffer-limit", value: d.outputLimits()},
-		{name: "cluster-enabled", value: "no"},
+		{name: "cluster-enabled", value: enabled},
 		{name: "databases", value: "1"},
-		{name: "dir", value: d.cfg.DataDir},
+		{name: "dir", value: d.absoluteDir()},
 		{name: "hz", value: "10"},
 		{name: "io-threads", value: "1"},
 		{name: "latency-monitor-threshold", value: number(d.latency.threshold.Load()),

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -53,4 +55,22 @@ func TestConfigShowsTLS(t *testing.T) {
 		`"tls-key-file" "a-key.pem" "tls-port" "6380" "tls-protocols" "TLSv1.3"]`, "CONFIG", "GET", "tls-*")
 	c.want("(ERR CONFIG SET failed (possibly related to argument 'tls-port') - can't set immutable config)",
 		"CONFIG", "SET", "tls-port", "1")
+}
+
+// What CONFIG says of this node's place and kind is what is so: tools look for files in dir, and INFO says
+// the same of the cluster.
+func TestConfigShowsTheNode(t *testing.T) {
+	n := startNode(t)
+	c := n.dial(t)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.d.cfg.DataDir = "some/../data"
+	c.want(`["dir" "`+filepath.Join(here, "data")+`"]`, "CONFIG", "GET", "dir")
+	for _, on := range []bool{true, false} {
+		n.d.cfg.ClusterProtocol = on
+		want := map[bool]string{true: "yes", false: "no"}[on]
+		c.want(`["cluster-enabled" "`+want+`"]`, "CONFIG", "GET", "cluster-enabled")
+	}
 }

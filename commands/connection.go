@@ -5,11 +5,11 @@ import (
 	"time"
 
 	"github.com/redkeep/redkeep/resp"
+	"github.com/redkeep/redkeep/script"
 )
 
-// ServerVersion is the Redis version announced to clients, which choose features by it: 8.4 is the newest
-// whose commands are all here or refused in the way those clients expect.
-const ServerVersion = "8.4.0"
+// ServerVersion is the Redis version announced to clients, the same that scripts see.
+const ServerVersion = script.RedisVersion
 
 // handshake are the flags of commands that must always work, quorum or not.
 const handshake = FlagNoScript | FlagLoading | FlagStale | FlagFast | FlagNoAuth | FlagAllowBusy

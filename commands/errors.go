@@ -49,21 +49,19 @@ const (
 	errOOM              = clientError("OOM command not allowed when used memory > 'maxmemory'.")
 	errInvalidSlotCount = clientError("ERR Invalid slot or number of keys")
 	errSlowlogCount     = clientError("ERR count should be greater than or equal to -1")
-	errSlowlogArity     = clientError("ERR unknown subcommand or wrong number of arguments for 'get'. " +
-		"Try SLOWLOG HELP.")
-	errNotInMulti    = clientError("ERR Command not allowed inside a transaction")
-	errNestedMulti   = clientError("ERR MULTI calls can not be nested")
-	errWatchInMulti  = clientError("ERR WATCH inside MULTI is not allowed")
-	errNoMulti       = clientError("ERR EXEC without MULTI")
-	errNoDiscard     = clientError("ERR DISCARD without MULTI")
-	errExecAbort     = clientError("EXECABORT Transaction discarded because of previous errors.")
-	errNoBcast       = clientError("ERR PREFIX option requires BCAST mode to be enabled")
-	errOptinOptout   = clientError("ERR You can't specify both OPTIN mode and OPTOUT mode")
-	errBcastOpt      = clientError("ERR OPTIN and OPTOUT are not compatible with BCAST")
-	errRedirectID    = clientError("ERR The client ID you want redirect to does not exist")
-	errRedirectTwice = clientError("ERR A client can only redirect to a single other client")
-	errSwitchBcast   = clientError("ERR You can't switch BCAST mode on/off before disabling tracking for this " +
-		"client, and then re-enabling it with a different mode.")
+	errNotInMulti       = clientError("ERR Command not allowed inside a transaction")
+	errNestedMulti      = clientError("ERR MULTI calls can not be nested")
+	errWatchInMulti     = clientError("ERR WATCH inside MULTI is not allowed")
+	errNoMulti          = clientError("ERR EXEC without MULTI")
+	errNoDiscard        = clientError("ERR DISCARD without MULTI")
+	errExecAbort        = clientError("EXECABORT Transaction discarded because of previous errors.")
+	errNoBcast          = clientError("ERR PREFIX option requires BCAST mode to be enabled")
+	errOptinOptout      = clientError("ERR You can't specify both OPTIN mode and OPTOUT mode")
+	errBcastOpt         = clientError("ERR OPTIN and OPTOUT are not compatible with BCAST")
+	errRedirectID       = clientError("ERR The client ID you want redirect to does not exist")
+	errRedirectTwice    = clientError("ERR A client can only redirect to a single other client")
+	errSwitchBcast      = clientError("ERR You can't switch BCAST mode on/off before disabling tracking for " +
+		"this client, and then re-enabling it with a different mode.")
 	errSwitchOpt = clientError("ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this " +
 		"client, and then re-enabling it with a different mode.")
 	errCaching = clientError("ERR CLIENT CACHING can be called only when the client is in tracking mode with " +
@@ -187,9 +185,8 @@ const (
 	errUnblockWhy  = clientError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
 	errNoShutdown  = clientError("ERR No shutdown in progress.")
 	errShutdown    = clientError("ERR Errors trying to SHUTDOWN. Check logs.")
-	errDebug       = clientError("ERR DEBUG command not allowed. If the enable-debug-command option is set to " +
-		"\"local\", you can run it from a local connection, otherwise you need to set this option in the " +
-		"configuration file, and then restart the server.")
+	errDebug       = clientError("ERR DEBUG command not allowed: this server has no debugging commands, and " +
+		"no setting that allows them; nothing was done")
 	errPauseMode = clientError("ERR CLIENT PAUSE mode must be WRITE or ALL")
 	errNoSamples = "ERR No samples available for event '%s'"
 )

@@ -10,7 +10,7 @@ import (
 func slowlogGet(c *call, _ *session) (resp.Value, error) {
 	n := int64(10)
 	if len(c.args) > 3 {
-		return resp.Value{}, errSlowlogArity
+		return resp.Value{}, errSubWords(c)
 	}
 	if len(c.args) == 3 {
 		var ok bool

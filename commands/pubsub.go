@@ -2,7 +2,6 @@ package commands
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/redkeep/redkeep/mvcc"
 	"github.com/redkeep/redkeep/pubsub"
@@ -228,7 +227,7 @@ func (c *call) channels(kind pubsub.Kind) (resp.Value, error) {
 	case len(c.args) == 3:
 		pattern = string(c.args[2])
 	case len(c.args) > 3:
-		return resp.Value{}, errSubArity(c)
+		return resp.Value{}, errSubWords(c)
 	}
 	names := c.d.hub.Names(kind)
 	slices.Sort(names)
@@ -239,11 +238,6 @@ func (c *call) channels(kind pubsub.Kind) (resp.Value, error) {
 		}
 	}
 	return resp.ArrayOf(out), nil
-}
-
-func errSubArity(c *call) error {
-	container, _, _ := strings.Cut(c.row.Name, "|")
-	return errUnknownSub(container, c.args[1])
 }
 
 func pubsubNumSub(c *call, _ *session) (resp.Value, error) { return c.numSub(pubsub.KindChannel) }

@@ -17,10 +17,19 @@ var redisFunctions = library{
 	"breakpoint":         func(r *run, L *lua.LState) int { return r.push(L, lua.LFalse) },
 }
 
+// RedisVersion is the version of Redis that scripts and clients are told: they choose features by it. 8.4 is
+// the newest whose commands are all here or refused in the way that they expect. versionNumber is the same
+// as Redis packs it, a byte for each part.
+const (
+	RedisVersion  = "8.4.0"
+	versionNumber = 8<<16 | 4<<8 | 0
+)
+
 var redisValues = map[string]lua.LValue{
 	"LOG_DEBUG": lua.LNumber(0), "LOG_VERBOSE": lua.LNumber(1), "LOG_NOTICE": lua.LNumber(2),
 	"LOG_WARNING": lua.LNumber(3), "REPL_NONE": lua.LNumber(0), "REPL_AOF": lua.LNumber(1),
 	"REPL_SLAVE": lua.LNumber(2), "REPL_REPLICA": lua.LNumber(2), "REPL_ALL": lua.LNumber(3),
+	"REDIS_VERSION": lua.LString(RedisVersion), "REDIS_VERSION_NUM": lua.LNumber(versionNumber),
 }
 
 // errorTable is an error as a script handles it. text has its code in front.

@@ -42,6 +42,10 @@ const (
 	formatFields = "fields"
 
 	dialTimeout = 2 * time.Second // etcdctl's
+
+	// More than a node's --request-timeout (5s): a node that has no leader says CLUSTERDOWN then, which means
+	// that nothing was done and another may be asked. Who has hung up by then knows nothing.
+	commandTimeout = 7 * time.Second
 )
 
 func (c *client) addFlags(root *cobra.Command) {
@@ -49,7 +53,7 @@ func (c *client) addFlags(root *cobra.Command) {
 	f.SortFlags = false
 	f.StringSliceVar(&c.endpoints, "endpoints", []string{"127.0.0.1:6379"}, "nodes to ask, tried in this order")
 	f.StringVarP(&c.format, "write-out", "w", formatSimple, "output: simple, json, table or fields")
-	f.DurationVar(&c.timeout, "command-timeout", 5*time.Second, "time limit of one command")
+	f.DurationVar(&c.timeout, "command-timeout", commandTimeout, "time limit of one command")
 	f.StringVar(&c.user, "user", "", "name of the user; the password is in REDKEEP_PASSWORD or --password-file")
 	f.StringVar(&c.passwordFile, "password-file", "", "file whose first line is the password of --user")
 	f.BoolVar(&c.hex, "hex", false, "print keys and values as \\x… bytes")

@@ -180,7 +180,7 @@ func TestSettingsRefused(t *testing.T) {
 			want: `--peer-addr is needed: the port of --client-addr h:60000 plus 10000`},
 		{args: "--name=a=b", want: `--name: "a=b" must be 1 to 64 bytes`},
 		{args: "--data-dir=", want: `--data-dir: "" must not be empty`},
-		{args: "--initial-cluster=n1", want: `--initial-cluster: "n1" "n1" must be name=host:port`},
+		{args: "--initial-cluster=n1", want: `--initial-cluster: "n1" must be name=host:port`},
 		{args: "--initial-cluster=n1=h:1", want: `--name default is not in --initial-cluster`},
 		{args: "--log-store=bolt", want: `--log-store: "bolt" must be one of wal, boltdb`},
 		{args: "--log-level=loud", want: `--log-level: "loud" must be one of debug, info, warn, error`},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -151,5 +152,19 @@ func TestRecoverTellsWhomToTake(t *testing.T) {
 		if text := printed(r); strings.Contains(text, "highest") {
 			t.Errorf("nobody is left to be taken: %s", text)
 		}
+	}
+}
+
+// A node that has no leader waits for one, and says CLUSTERDOWN when --request-timeout is over: nothing was
+// done, ask another. Who hangs up before that only knows that a write may have been done.
+func TestVerbsWaitForTheNodesAnswer(t *testing.T) {
+	var c client
+	c.addFlags(&cobra.Command{})
+	node, err := readSettings(t, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.timeout < node.requestTimeout+time.Second {
+		t.Errorf("a verb waits %v, a node takes %v to say that there is no leader", c.timeout, node.requestTimeout)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -244,6 +245,14 @@ func checkAddress(v string) error {
 	return nil
 }
 
+// partError names the part of a list that is wrong, unless it is all there is: who reports names the list.
+func partError(list, part, problem string) error {
+	if part == list {
+		return errors.New(problem)
+	}
+	return fmt.Errorf("%q %s", part, problem)
+}
+
 func setCluster(s *settings, v string) error {
 	s.initialCluster = nil
 	for part := range strings.SplitSeq(v, ",") {
@@ -252,7 +261,7 @@ func setCluster(s *settings, v string) error {
 		}
 		name, addr, ok := strings.Cut(part, "=")
 		if !ok || name == "" || checkAddress(addr) != nil {
-			return fmt.Errorf("%q must be name=host:port", part)
+			return partError(v, part, "must be name=host:port")
 		}
 		s.initialCluster = append(s.initialCluster, cluster.Peer{Name: name, Addr: addr})
 	}
@@ -267,7 +276,7 @@ func setAddresses(field func(*settings) *[]string) func(*settings, string) error
 				continue
 			}
 			if checkAddress(part) != nil {
-				return fmt.Errorf("%q must be host:port", part)
+				return partError(v, part, "must be host:port")
 			}
 			*field(s) = append(*field(s), part)
 		}

@@ -34,6 +34,7 @@ func TestPubSub(t *testing.T) {
 					"PUBLISH b 1", "PUBLISH none 2", "SPUBLISH s 3", "SPUBLISH b 4", "PUBLISH b",
 					"PUBSUB CHANNELS", "PUBSUB CHANNELS x*", "PUBSUB NUMSUB a b", "PUBSUB NUMSUB",
 					"PUBSUB NUMPAT", "PUBSUB SHARDCHANNELS", "PUBSUB SHARDNUMSUB s b", "PUBSUB NOSUCH",
+					"PUBSUB CHANNELS x y", "pubsub shardChannels x y",
 					"PUBSUB", "PUBSUB NUMPAT x")
 				sub.Pipeline("", 4)
 				writer.Same("PUBLISH", "b", strings.Repeat("x", 100_000))

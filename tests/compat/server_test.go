@@ -7,8 +7,11 @@ import (
 
 var serverFamilies = []family{
 	{"refused and unknown", func(p *pair) {
-		p.SameLine("DEBUG SLEEP 0", "DEBUG JMAP", "DEBUG", "SHUTDOWN ABORT", "SHUTDOWN NOPE",
-			"SHUTDOWN SAVE NOSAVE",
+		// Redis goes on with how to allow it. Here nothing does, and the text says so.
+		for _, debug := range []string{"SLEEP 0", "JMAP", "OBJECT k"} {
+			p.SameError("ERR DEBUG command not allowed", splitWords("DEBUG "+debug)...)
+		}
+		p.SameLine("DEBUG", "SHUTDOWN ABORT", "SHUTDOWN NOPE", "SHUTDOWN SAVE NOSAVE",
 			"SHUTDOWN ABORT NOW", "MONITOR x", "PING")
 		p.SameShape("LOLWUT")
 		for _, foreign := range []string{"LPUSH k v", "hset k f v", "ZADD k 1 m", "XADD k * f v", "SADD k m"} {
@@ -53,6 +56,7 @@ var serverFamilies = []family{
 			p.SameLine("SET slow v")
 		}
 		p.SameLine("SLOWLOG LEN", "SLOWLOG GET 0", "SLOWLOG GET -2", "SLOWLOG GET x",
+			"SLOWLOG GET 1 2", "SLOWLOG gEt 1 2",
 			"CONFIG SET slowlog-log-slower-than 10000 slowlog-max-len 128", "SLOWLOG RESET", "SLOWLOG LEN",
 			"LATENCY RESET", "LATENCY LATEST", "LATENCY HISTORY command", "LATENCY GRAPH command", "LATENCY GRAPH",
 			"LATENCY RESET nope", "CONFIG SET latency-monitor-threshold 100", "CONFIG GET latency-monitor-threshold",
