@@ -264,6 +264,22 @@ func TestWatchOfNobody(t *testing.T) {
 	}
 }
 
+// A node that has met no leader since its start knows nobody's client address. That is no healthy cluster.
+func TestNobodyIsNotHealthy(t *testing.T) {
+	node := startFakeNode(t, func(string) resp.Value {
+		return resp.Array(resp.Map(resp.Bulk("id"), resp.Bulk("00000000000000ab"),
+			resp.Bulk("name"), resp.Bulk("n1"), resp.Bulk("peer_addr"), resp.Bulk("h:1"), resp.Bulk("client_addr"), resp.Bulk(""),
+			resp.Bulk("learner"), resp.Int(0), resp.Bulk("leader"), resp.Int(0),
+			resp.Bulk("status"), resp.Bulk("started")))
+	})
+	for _, verb := range []string{"health", "status", "hashkv"} {
+		stdout, stderr, code := do(nil, "", "--endpoints", node.addr, "endpoint", verb, "--cluster")
+		if code != exitFailure || !strings.Contains(stderr, "knows no member's client address") {
+			t.Errorf("%s: exit %d, %q %q", verb, code, stdout, stderr)
+		}
+	}
+}
+
 func TestUnexpectedReply(t *testing.T) {
 	node := startFakeNode(t, func(string) resp.Value { return resp.OK() })
 	for _, args := range []string{"get k", "member list", "put k v --prev-kv", "del k --prev-kv",
