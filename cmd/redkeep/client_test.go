@@ -268,7 +268,8 @@ func TestWatchOfNobody(t *testing.T) {
 func TestNobodyIsNotHealthy(t *testing.T) {
 	node := startFakeNode(t, func(string) resp.Value {
 		return resp.Array(resp.Map(resp.Bulk("id"), resp.Bulk("00000000000000ab"),
-			resp.Bulk("name"), resp.Bulk("n1"), resp.Bulk("peer_addr"), resp.Bulk("h:1"), resp.Bulk("client_addr"), resp.Bulk(""),
+			resp.Bulk("name"), resp.Bulk("n1"), resp.Bulk("peer_addr"), resp.Bulk("h:1"),
+			resp.Bulk("client_addr"), resp.Bulk(""),
 			resp.Bulk("learner"), resp.Int(0), resp.Bulk("leader"), resp.Int(0),
 			resp.Bulk("status"), resp.Bulk("started")))
 	})
