@@ -30,8 +30,22 @@ func (e *Election) Campaign(ctx context.Context, value string) error {
 	p, err := take(ctx, e.c, e.ttl, forever, "ELECTION.CAMPAIGN", e.name, value)
 	if err == nil {
 		e.held = p
+		p.lease.proveBy(func(ctx context.Context) error { return keepLeading(ctx, e.c, e.name, p) })
 	}
 	return err
+}
+
+// keepLeading renews the lease of a leader and asks who leads. If that is not answered, the next renewal
+// asks again: the lease at least is renewed.
+func keepLeading(ctx context.Context, c doer, name string, p *place) error {
+	if err := p.lease.keepAlive(ctx); err != nil {
+		return err
+	}
+	now, err := leaderOf(c.Do(ctx, "ELECTION.LEADER", name))
+	if errors.Is(err, ErrNoLeader) || (err == nil && now.Token != p.token) {
+		return ErrLost
+	}
+	return nil
 }
 
 // Proclaim shows others another value. ErrLost: somebody else leads.
@@ -71,7 +85,7 @@ func (e *Election) Token() int64 {
 	return e.held.token
 }
 
-// Context is done when leadership is lost or resigned. REQUIRES: Campaign succeeded.
+// Context is done when leadership is lost or resigned; see Mutex.Context. REQUIRES: Campaign succeeded.
 func (e *Election) Context() context.Context { return e.held.lease.held }
 
 // Leader is who leads an election.
@@ -82,7 +96,11 @@ type Leader struct {
 
 // Leader returns who leads now, or ErrNoLeader.
 func (e *Election) Leader(ctx context.Context) (Leader, error) {
-	reply, err := e.c.Do(ctx, "ELECTION.LEADER", e.name).Result()
+	return leaderOf(e.c.Do(ctx, "ELECTION.LEADER", e.name))
+}
+
+func leaderOf(cmd *redis.Cmd) (Leader, error) {
+	reply, err := cmd.Result()
 	switch {
 	case errors.Is(err, redis.Nil):
 		return Leader{}, ErrNoLeader

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	// ErrLost: the lease ended, and with it what was held by it.
+	// ErrLost: the lease ended, and with it what was held by it; or somebody deleted the key of what was held.
 	ErrLost = errors.New("redkeep: the lease is lost")
 	// ErrHeld: somebody else holds it, and waiting was not asked for.
 	ErrHeld = errors.New("redkeep: held by another")

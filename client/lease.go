@@ -2,8 +2,10 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,7 +30,14 @@ type Lease struct {
 	end    *time.Timer   // cancels when the lease may have ended at the server
 	done   chan struct{} // closed when the goroutine has ended
 	once   sync.Once
+
+	proof atomic.Pointer[proof] // nil while it is the lease alone that counts
 }
+
+// proof renews a lease and asks whether the place on it is held still. Whoever deletes the key of a place
+// takes it away from its holder while the lease lives on. It returns ErrLost if the place is not held any
+// more.
+type proof func(ctx context.Context) error
 
 // Grant grants a lease and keeps it alive until Close. ttl is at least 100 ms.
 func Grant(ctx context.Context, c doer, ttl time.Duration) (*Lease, error) {
@@ -86,15 +95,33 @@ func (l *Lease) keep() {
 			return
 		}
 		asked := time.Now()
-		err := l.c.Do(l.held, "LEASE.KEEPALIVE", l.id).Err()
+		err := l.renew()
 		switch {
 		case err == nil:
 			l.end.Reset(time.Until(asked.Add(l.ttl)))
-		case hasPrefix(err, "NOLEASE"):
+		case errors.Is(err, ErrLost):
 			l.cancel(ErrLost)
 		}
 	}
 }
+
+func (l *Lease) renew() error {
+	if p := l.proof.Load(); p != nil {
+		return (*p)(l.held)
+	}
+	return l.keepAlive(l.held)
+}
+
+func (l *Lease) keepAlive(ctx context.Context) error {
+	err := l.c.Do(ctx, "LEASE.KEEPALIVE", l.id).Err()
+	if hasPrefix(err, "NOLEASE") {
+		return ErrLost
+	}
+	return err
+}
+
+// proveBy makes each renewal from now on one of the place, too.
+func (l *Lease) proveBy(p proof) { l.proof.Store(&p) }
 
 // lost is ErrLost with what the server said.
 func lost(err error) error { return fmt.Errorf("%w: %w", ErrLost, err) }

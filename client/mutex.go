@@ -40,6 +40,16 @@ func (m *Mutex) lock(ctx context.Context, wait time.Duration) error {
 	p, err := take(ctx, m.c, m.ttl, wait, words...)
 	if err == nil {
 		m.held = p
+		p.lease.proveBy(func(ctx context.Context) error { return keepLock(ctx, m.c, m.name, p.token) })
+	}
+	return err
+}
+
+// keepLock renews the lease of a lock that is held.
+func keepLock(ctx context.Context, c doer, name string, token int64) error {
+	err := c.Do(ctx, "LOCK.KEEPALIVE", name, token).Err()
+	if hasPrefix(err, "LOCKLOST") {
+		return ErrLost
 	}
 	return err
 }
@@ -78,7 +88,9 @@ func (m *Mutex) Key() string {
 	return m.held.key
 }
 
-// Context is done when the lock is lost or unlocked. REQUIRES: it is held.
+// Context is done when the lock is lost or unlocked. It is lost when its lease could not be renewed in
+// time, and when somebody deleted its key, which shows at the next renewal, within a third of the TTL.
+// REQUIRES: it is held.
 func (m *Mutex) Context() context.Context { return m.held.lease.held }
 
 // RWMutex is a lock that any number of readers or one writer can hold. Readers and writers stand in one

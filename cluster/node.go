@@ -137,7 +137,7 @@ func (n *Node) become() error {
 	n.names = map[MemberID]string{}
 	for _, p := range n.dir.meta.Initial {
 		n.names[memberID(n.cluster, p.Name)] = p.Name
-		if p.Name == n.dir.meta.Name && len(n.dir.meta.Initial) > 1 && n.cfg.AdvertisePeer == "" {
+		if p.Name == n.dir.meta.Name && len(n.dir.meta.Initial) > 1 && !n.tellsAddress() {
 			n.mux.advertise = p.Addr
 		}
 	}
@@ -145,6 +145,13 @@ func (n *Node) become() error {
 		return nil
 	}
 	return n.dir.saveMeta()
+}
+
+// tellsAddress reports whether the settings say where others dial this member. A founder whose settings do
+// not, for they have neither its old list nor an address that means something elsewhere, is where that
+// list had it.
+func (n *Node) tellsAddress() bool {
+	return n.cfg.AdvertisePeer != "" || n.cfg.Announce && !isUnspecified(n.mux.advertise)
 }
 
 // openStores verifies before it changes: snapshots, then terms and votes, then the log.

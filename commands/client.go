@@ -202,6 +202,9 @@ func (s *session) flags() string {
 	if s.shownSubscribed() {
 		flags += "P"
 	}
+	if s.waiter.Load() != nil {
+		flags += "b"
+	}
 	if s.shownRedirect.Load() > 0 {
 		flags += "t"
 	}

@@ -119,7 +119,9 @@ const (
 		"can only be deleted; nothing was written")
 	errPlaceDoubtful = clientError("UNCERTAIN the place in the queue was entered, and giving it up is not " +
 		"confirmed: it may still come to hold; look who holds (LOCK.INFO, ELECTION.LEADER) before you repeat it")
-	errPlaceTaken   = clientError("ERR the key of this place in the queue is in use")
+	errPlaceTaken  = clientError("ERR the key of this place in the queue is in use")
+	errPlaceShared = clientError("ERR the lease has a SHARED place in this queue already: release that first, " +
+		"or ask with another lease; the place is as it was")
 	errQueuedTwice  = clientError("ERR a transaction can ask for a lock once only")
 	errWaitInTxn    = clientError("ERR WAIT is not allowed inside a transaction")
 	errToken        = clientError("ERR invalid token")

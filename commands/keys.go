@@ -136,7 +136,7 @@ type scanOptions struct {
 }
 
 const (
-	scanCount    = 10      // records examined when COUNT is not given
+	scanCount    = 10      // when COUNT is not given
 	scanMaxCount = 1 << 20 // more make no page faster
 	scanEnd      = 1 << 53 // cursors are below
 )

@@ -141,6 +141,12 @@ func (j *joining) op(flags mvcc.OpFlags) mvcc.Op {
 		Span: mvcc.KeySpan(j.queue.Name), Value: j.value, Lease: j.lease, Delta: int64(j.ttl)}
 }
 
+// fallsShort reports whether the place is less than what is asked for: one who asks again, to hold alone this
+// time, gets the shared place that his lease has, and from that one nobody else who shares is kept out.
+func fallsShort(place mvcc.Record, shared bool) bool {
+	return !shared && place.Queued() && place.Mark()&mvcc.MarkShared != 0
+}
+
 // leave gives up the place of the joining's lease; see mvcc.ModifyQueueLeave.
 func (j *joining) leave(token mvcc.Revision, flags mvcc.OpFlags) mvcc.Op {
 	return mvcc.Op{Kind: mvcc.OpModify, Modify: mvcc.ModifyQueueLeave, Flags: flags | j.flags(),
@@ -157,12 +163,14 @@ func planJoin(c *call) (render, error) {
 		return nil, errWaitInTxn
 	}
 	c.do(j.op(mvcc.FlagTry))
-	s, d := c.session(), c.d
+	s, d, shared := c.session(), c.d, j.shared
 	return func(r *mvcc.Result) resp.Value {
 		op := &r.Ops[0]
 		switch {
 		case op.Err != nil:
 			return failed(op.Err)
+		case fallsShort(op.Record, shared):
+			return refused(errPlaceShared)
 		case op.N == 0:
 			return resp.Null()
 		default:

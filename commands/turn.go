@@ -111,6 +111,8 @@ func (t *turn) take() (v resp.Value, there bool) {
 		return refused(t.d.writeFate(err, 0)), true
 	case r.Err != nil:
 		return failed(r.Err), true
+	case fallsShort(r.Record, t.join.shared):
+		return refused(errPlaceShared), true
 	case r.N == 1:
 		return t.holds(r.Record), true
 	}
@@ -146,17 +148,22 @@ func (t *turn) prepare() {
 
 // stand waits in the queue.
 func (t *turn) stand() (v resp.Value, there bool) {
+	w := &waiter{poke: t.waiter.Poke}
+	t.s.waiter.Store(w)
+	defer t.s.waiter.Store(nil)
 	for {
 		place, holds, ok := t.d.engine.Book().Find(t.join.queue, t.token)
-		now := time.Now()
+		now, reason := time.Now(), w.reason.Load()
 		switch {
 		case holds:
 			return t.holds(place), true
 		case !ok:
 			return refused(t.whyGone()), true
 		case t.d.leaving.Load():
-			return t.close()
-		case !now.Before(t.until):
+			return t.close(errClosing)
+		case reason == wokenToRefuse:
+			return t.close(errUnblocked)
+		case reason == wokenInTime, !now.Before(t.until):
 			return t.timeUp()
 		}
 		if now.Sub(t.renewed) >= t.every {
@@ -203,12 +210,13 @@ func (t *turn) timeUp() (v resp.Value, there bool) {
 	return t.giveUp(resp.Null())
 }
 
-// close leaves the queue because the node is about to close.
-func (t *turn) close() (v resp.Value, there bool) {
+// close leaves the queue because somebody ended the waiting: the node is about to close, or CLIENT UNBLOCK
+// came.
+func (t *turn) close(why error) (v resp.Value, there bool) {
 	if !t.owes() {
 		return refused(errPlaceDoubtful), true
 	}
-	return t.giveUp(refused(errClosing))
+	return t.giveUp(refused(why))
 }
 
 // giveUp leaves the queue and answers left, or that the place holds after all.

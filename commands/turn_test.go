@@ -226,3 +226,41 @@ func TestRenewalsInAPipeline(t *testing.T) {
 		t.Errorf("%d barrier rounds for 250 renewals", rounds)
 	}
 }
+
+// CLIENT UNBLOCK ends the waiting for a lock or an election as it ends that of Redis's blocking commands,
+// and the place is given back.
+func TestUnblockEndsWaitingForATurn(t *testing.T) {
+	n := startNode(t)
+	admin := n.dial(t)
+	admin.do("LOCK.ACQUIRE", "m")
+	admin.do("ELECTION.CAMPAIGN", "m", "v")
+	const why = "(UNBLOCKED client unblocked via CLIENT UNBLOCK)"
+	for _, c := range []struct {
+		command      []string
+		reason, want string
+	}{
+		{[]string{"LOCK.ACQUIRE", "m", "WAIT", "60000"}, "TIMEOUT", "nil"},
+		{[]string{"LOCK.ACQUIRE", "m", "SHARED", "WAIT", "60000"}, "ERROR", why},
+		{[]string{"ELECTION.CAMPAIGN", "m", "v", "WAIT", "60000"}, "ERROR", why},
+	} {
+		blocked := n.dial(t)
+		id := blocked.do("CLIENT", "ID")
+		reply := make(chan string, 1)
+		blocked.send(encode(c.command...))
+		go func() { reply <- blocked.reply() }()
+		n.waiting(t, 1)
+		waitFor(t, "INFO to show it", func() bool {
+			return strings.Contains(admin.do("INFO", "clients"), `\r\nblocked_clients:1\r\n`)
+		})
+		if got := admin.do("CLIENT", "LIST", "ID", id); !strings.Contains(got, " flags=b ") {
+			t.Errorf("%v: %s", c.command, got)
+		}
+		admin.want("1", "CLIENT", "UNBLOCK", id, c.reason)
+		arrived(t, reply, c.want)
+		n.waiting(t, 0)
+		if got := admin.places(); got != 1 {
+			t.Errorf("%v: %d in the queue", c.command, got)
+		}
+		admin.want("0", "CLIENT", "UNBLOCK", id)
+	}
+}

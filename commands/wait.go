@@ -43,8 +43,11 @@ var waitRows = []Command{
 		block:      waitAOF},
 }
 
-// waiter is how CLIENT UNBLOCK reaches a connection that waits; it looks every waitPeriod.
-type waiter struct{ reason atomic.Int32 }
+// waiter is how CLIENT UNBLOCK reaches a connection that waits. One without poke looks every waitPeriod.
+type waiter struct {
+	reason atomic.Int32
+	poke   func() // wakes it; may be nil
+}
 
 // Reasons to stop waiting before its end. The zero reason is none.
 const (
@@ -53,7 +56,13 @@ const (
 )
 
 // wake returns false iff somebody else already did.
-func (w *waiter) wake(reason int32) bool { return w.reason.CompareAndSwap(0, reason) }
+func (w *waiter) wake(reason int32) bool {
+	first := w.reason.CompareAndSwap(0, reason)
+	if first && w.poke != nil {
+		w.poke()
+	}
+	return first
+}
 
 func waitReplicas(c *call, s *session, wait waiting) (resp.Value, error) {
 	want, err := integer(c.args[1])

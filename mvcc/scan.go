@@ -16,7 +16,13 @@ import (
 // scanGranule-th can be named, so a page that is there runs on to the next such place or to the end
 // of the revision; and above the last of these, at 16 million records in one revision, to its end.
 // Counting coarser for large revisions keeps a page bounded after a FLUSHALL of millions of keys.
+//
+// COUNT bounds what a page returns and roughly the work for it. A superseded record counts for a part of a
+// live one (scanDead): a store of a few keys that are written all the time holds a hundred thousand of them,
+// and its client would get thousands of empty pages.
 const (
+	scanDead = 64 // so many superseded records count as one
+
 	scanSubBits  = 13
 	scanMainBits = 40
 	scanSubs     = 1 << scanSubBits
@@ -24,14 +30,15 @@ const (
 	scanGranule  = 1 << 14
 )
 
-// Scan calls fn with the live records from cursor on, examining count records of the history (more
-// only as described above), and returns the cursor of the next page; 0 starts and 0 ends. A page
-// may be empty. Keys past their deadline are not hidden. fn runs without the lock.
+// Scan calls fn with the live records from cursor on, at most count of them (more only as described above),
+// examining not many more records than that or than scanDead times as many superseded ones, and returns the
+// cursor of the next page; 0 starts and 0 ends. A page may be empty. Keys past their deadline are not hidden.
+// fn runs without the lock.
 func (s *Store) Scan(cursor uint64, count int, fn func(Record)) (next uint64) {
 	if s.scratch != nil {
 		return s.scratch.scan(cursor, count, fn)
 	}
-	p, left := fromCursor(cursor), max(count, 1)
+	p, left := fromCursor(cursor), scanDead*max(count, 1)
 	for {
 		page := s.scanChunk(p, left)
 		for _, r := range page.heads {
@@ -40,7 +47,7 @@ func (s *Store) Scan(cursor uint64, count int, fn func(Record)) (next uint64) {
 		if !page.more {
 			return 0
 		}
-		left -= page.examined
+		left -= page.spent
 		if c, ok := page.rest.cursor(); ok && left <= 0 {
 			return c
 		}
@@ -51,18 +58,19 @@ func (s *Store) Scan(cursor uint64, count int, fn func(Record)) (next uint64) {
 type scanPage struct {
 	heads    []Record
 	examined int
+	spent    int      // scanDead for each head, 1 for each other record
 	rest     position // of the next record, if there are more
 	more     bool
 }
 
-// scanChunk examines records from p on: up to want, then on to a place that a cursor can name, but
-// never more than chunkRecords.
-func (s *Store) scanChunk(p position, want int) (page scanPage) {
+// scanChunk examines records from p on: until so much is spent, then on to a place that a cursor can name,
+// but never more than chunkRecords.
+func (s *Store) scanChunk(p position, left int) (page scanPage) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	st := s.mu.at
 	st.history.ascend(p, func(r Record) bool {
-		if page.examined >= min(want, chunkRecords) {
+		if page.spent >= left || page.examined >= chunkRecords {
 			page.rest, page.more = positionOf(r), true
 			if _, ok := page.rest.cursor(); ok || page.examined >= chunkRecords {
 				return false
@@ -70,8 +78,10 @@ func (s *Store) scanChunk(p position, want int) (page scanPage) {
 			page.more = false
 		}
 		page.examined++
+		page.spent++
 		if r.Exists() && st.isHead(r) {
 			page.heads = append(page.heads, r)
+			page.spent += scanDead - 1
 		}
 		return true
 	})

@@ -390,20 +390,27 @@ func TestALivingMemberIsNotReplaced(t *testing.T) {
 	}
 }
 
+// A founder that is started with another address to listen at, and without its old list, tells it, whether
+// it is named as the address for others or not.
 func TestMemberMovesToAnotherAddress(t *testing.T) {
 	g := newGroup(t, 3, Config{})
 	m := g.follower()
-	m.halt()
-	m.cfg.PeerAddr, m.cfg.InitialCluster, m.cfg.Announce = freeAddr(t), nil, true
-	m.cfg.AdvertisePeer = m.cfg.PeerAddr
-	m.start(t)
-	for _, o := range g.members {
-		await(t, "everybody knows the new address", func() bool {
-			l := o.listed(m.cfg.Name)
-			return l.PeerAddr == m.cfg.PeerAddr && l.Status == MemberStarted
-		})
+	for _, named := range []bool{true, false} {
+		m.halt()
+		m.cfg.PeerAddr, m.cfg.InitialCluster, m.cfg.Announce = freeAddr(t), nil, true
+		m.cfg.AdvertisePeer = ""
+		if named {
+			m.cfg.AdvertisePeer = m.cfg.PeerAddr
+		}
+		m.start(t)
+		for _, o := range g.members {
+			await(t, "everybody knows the new address", func() bool {
+				l := o.listed(m.cfg.Name)
+				return l.PeerAddr == m.cfg.PeerAddr && l.Status == MemberStarted
+			})
+		}
+		m.mustPut(t, "a", "1")
 	}
-	m.mustPut(t, "a", "1")
 }
 
 func TestJoinRefusals(t *testing.T) {

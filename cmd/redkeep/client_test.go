@@ -156,7 +156,7 @@ func TestLossOfALockIsToldInTime(t *testing.T) {
 			return resp.Bulk(liveLease)
 		case "LOCK.ACQUIRE":
 			return resp.Array(resp.Bulk("m/"+liveLease), resp.Int(5), resp.Bulk(liveLease))
-		case "LEASE.KEEPALIVE":
+		case "LEASE.KEEPALIVE", "LOCK.KEEPALIVE":
 			<-asleep
 		}
 		return resp.Int(1)
@@ -171,11 +171,113 @@ func TestLossOfALockIsToldInTime(t *testing.T) {
 	}
 }
 
+// The verb's own flags may stand before and behind the name; what begins a command, "--" or a word, ends
+// them.
+func TestFlagsOfLock(t *testing.T) {
+	node := startFakeNode(t, func(line string) resp.Value {
+		switch word, _, _ := strings.Cut(line, " "); word {
+		case "LEASE.GRANT":
+			return resp.Bulk(liveLease)
+		case "LOCK.ACQUIRE":
+			return resp.Array(resp.Bulk("m/"+liveLease), resp.Int(5), resp.Bulk(liveLease))
+		}
+		return resp.Int(1)
+	})
+	for args, want := range map[string]string{
+		"--ttl 7 m -- echo --ttl 1": "LEASE.GRANT 7000 --ttl 1",
+		"m --ttl 7 -- echo --ttl 1": "LEASE.GRANT 7000 --ttl 1",
+		"m --ttl=7 echo -n --ttl 1": "LEASE.GRANT 7000 --ttl 1",
+		"m --hex --ttl 7 -- echo x": "LEASE.GRANT 7000 x",
+		"m echo --ttl 7":            "LEASE.GRANT 10000 --ttl 7",
+		"-- m echo -- --ttl 7":      "LEASE.GRANT 10000 -- --ttl 7",
+	} {
+		stdout, stderr, code := do(nil, "", append([]string{"--endpoints", node.addr, "lock"},
+			strings.Fields(args)...)...)
+		granted := ""
+		for _, line := range node.takeAsked() {
+			if strings.HasPrefix(line, "LEASE.GRANT") {
+				granted = line
+			}
+		}
+		if got := granted + " " + strings.TrimSpace(stdout); got != want || code != exitOK {
+			t.Errorf("lock %s: %q, want %q; exit %d, %q", args, got, want, code, stderr)
+		}
+	}
+	for args, want := range map[string]string{
+		"m --tll 7 -- echo": "unknown flag --tll",
+		"m --ttl x -- echo": "invalid argument",
+		"m -w yaml -- echo": "yaml",
+	} {
+		_, stderr, code := do(nil, "", append([]string{"--endpoints", node.addr, "lock"},
+			strings.Fields(args)...)...)
+		if code == exitOK || !strings.Contains(stderr, want) || len(node.takeAsked()) > 0 {
+			t.Errorf("lock %s: exit %d, %q", args, code, stderr)
+		}
+	}
+	stdout, _, code := do(nil, "", "lock", "m", "--help")
+	if code != exitOK || !strings.Contains(stdout, "--ttl") {
+		t.Errorf("lock m --help: exit %d, %q", code, stdout)
+	}
+}
+
+// A place whose key was deleted is lost although its lease lives: the holder is told at the next renewal.
+func TestAForcedReleaseIsTold(t *testing.T) {
+	var leads resp.Value
+	node := startFakeNode(t, func(line string) resp.Value {
+		switch word, _, _ := strings.Cut(line, " "); word {
+		case "LEASE.GRANT":
+			return resp.Bulk(liveLease)
+		case "LOCK.ACQUIRE", "ELECTION.CAMPAIGN":
+			return resp.Array(resp.Bulk("m/"+liveLease), resp.Int(5), resp.Bulk(liveLease))
+		case "KV.RANGE":
+			return rangeValue(1, recordValue("m/"+liveLease, "p", 5))
+		case "LOCK.KEEPALIVE":
+			return resp.Err("LOCKLOST the token does not hold the lock")
+		case "ELECTION.LEADER":
+			return leads
+		}
+		return resp.Int(1)
+	})
+	another := resp.Map(resp.Bulk("key"), resp.Bulk("m/07"), resp.Bulk("value"), resp.Bulk("q"),
+		resp.Bulk("token"), resp.Int(6), resp.Bulk("lease"), resp.Bulk("0000000000000007"))
+	for _, c := range []struct {
+		args  string
+		leads resp.Value
+	}{
+		{"lock --ttl 1 m -- sleep 60", resp.Null()}, {"lock --ttl 1 m", resp.Null()},
+		{"elect --ttl 1 m p", resp.Null()}, {"elect --ttl 1 m p", another},
+	} {
+		leads = c.leads
+		_, stderr, code := do(nil, "", append([]string{"--endpoints", node.addr},
+			strings.Fields(c.args)...)...)
+		if code != exitFailure || !strings.Contains(stderr, "its key was deleted") {
+			t.Errorf("%s: exit %d, %q", c.args, code, stderr)
+		}
+	}
+}
+
 // A watch that no node has taken ends with the reason.
 func TestWatchOfNobody(t *testing.T) {
 	_, stderr, code := do(nil, "", "--endpoints", "127.0.0.1:1", "watch", "k")
 	if code != exitFailure || !strings.HasPrefix(stderr, "Error: no endpoint answers: 127.0.0.1:1: ") {
 		t.Errorf("exit %d, %q", code, stderr)
+	}
+}
+
+// A node that has met no leader since its start knows nobody's client address. That is no healthy cluster.
+func TestNobodyIsNotHealthy(t *testing.T) {
+	node := startFakeNode(t, func(string) resp.Value {
+		return resp.Array(resp.Map(resp.Bulk("id"), resp.Bulk("00000000000000ab"),
+			resp.Bulk("name"), resp.Bulk("n1"), resp.Bulk("peer_addr"), resp.Bulk("h:1"),
+			resp.Bulk("client_addr"), resp.Bulk(""),
+			resp.Bulk("learner"), resp.Int(0), resp.Bulk("leader"), resp.Int(0),
+			resp.Bulk("status"), resp.Bulk("started")))
+	})
+	for _, verb := range []string{"health", "status", "hashkv"} {
+		stdout, stderr, code := do(nil, "", "--endpoints", node.addr, "endpoint", verb, "--cluster")
+		if code != exitFailure || !strings.Contains(stderr, "knows no member's client address") {
+			t.Errorf("%s: exit %d, %q %q", verb, code, stdout, stderr)
+		}
 	}
 }
 

@@ -65,6 +65,10 @@ func (c *client) chosenEndpoints(ctx context.Context, wholeCluster bool) ([]stri
 	for _, m := range members {
 		endpoints = append(endpoints, m.ClientAddr...)
 	}
+	if len(endpoints) == 0 {
+		return nil, errors.New("the node knows no member's client address, as it has met no leader since it " +
+			"started: ask another node, or leave out --cluster")
+	}
 	return endpoints, nil
 }
 

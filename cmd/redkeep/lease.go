@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,9 +60,20 @@ func leaseID(arg string) (string, error) {
 func hexID(id uint64) string { return fmt.Sprintf("%016x", id) }
 
 // isNoLease tells the node's word for a lease that is not there.
-func isNoLease(err error) bool {
-	var said redis.Error
-	return errors.As(err, &said) && strings.HasPrefix(said.Error(), "NOLEASE")
+func isNoLease(err error) bool { return saidKind(err, "NOLEASE") }
+
+// saidKind reports whether a node answered with an error that begins so. Several endpoints may have been
+// asked; any of them knows.
+func saidKind(err error, prefix string) bool {
+	switch e := err.(type) {
+	case redis.Error:
+		return strings.HasPrefix(e.Error(), prefix)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), func(one error) bool { return saidKind(one, prefix) })
+	default:
+		inner := errors.Unwrap(err)
+		return inner != nil && saidKind(inner, prefix)
+	}
 }
 
 func (c *client) leaseGrant(ctx context.Context, arg string) error {
@@ -240,10 +252,10 @@ func (c *client) leaseKeepAlive(ctx context.Context, arg string, once bool) erro
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case isNoLease(err):
-			return c.printGone(id)
 		case err != nil && once:
 			return err
+		case isNoLease(err):
+			return c.printGone(id)
 		case err == nil:
 			if err := c.print(leaseKept{h, id, wholeSeconds(ttl.Milliseconds())}); err != nil || once {
 				return err

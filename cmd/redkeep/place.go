@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,20 +18,31 @@ import (
 // The lease is renewed in the background, through whichever endpoint answers. Waiting has a connection of its
 // own, without a time limit; when it breaks, the next endpoint is asked with the same lease, which finds its
 // place in the queue where it was. An interrupt revokes the lease, and with it the place.
+//
+// Whoever deletes the key of a place takes it away from its holder while the lease lives on. So from the
+// moment that the place holds, each renewal asks for it, too.
 type place struct {
 	c     *client
 	lease string
 	ttl   time.Duration
-	key   string
-	token int64
 
-	lost context.Context // done when the lease is gone
-	stop func()          // ends the renewals
-	done chan struct{}   // closed when they have ended
+	// Written before holds is set, and not changed after that.
+	election bool
+	name     string
+	key      string
+	token    int64
+	holds    atomic.Bool
+
+	lost context.Context         // done when the lease or the place is gone; its cause tells which
+	stop context.CancelCauseFunc // ends the renewals
+	done chan struct{}           // closed when they have ended
 }
 
-// errSessionLost: what was held may be another's now.
-var errSessionLost = errors.New("the lease is lost, and what was held with it")
+// What was held may be another's now.
+var (
+	errSessionLost = errors.New("the lease is lost, and what was held with it")
+	errPlaceLost   = errors.New("what was held is lost: its key was deleted")
+)
 
 // openPlace grants a lease and keeps it.
 func (c *client) openPlace(ctx context.Context, ttl time.Duration) (*place, error) {
@@ -43,7 +55,7 @@ func (c *client) openPlace(ctx context.Context, ttl time.Duration) (*place, erro
 	if !ok {
 		return nil, unexpected("lease id")
 	}
-	lost, stop := context.WithCancel(context.WithoutCancel(ctx))
+	lost, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	p := &place{c: c, lease: id, ttl: ttl, lost: lost, stop: stop, done: make(chan struct{})}
 	go p.keep(asked.Add(ttl))
 	return p, nil
@@ -54,8 +66,8 @@ func (c *client) openPlace(ctx context.Context, ttl time.Duration) (*place, erro
 // have ended; a timer of its own tells that it may have, whatever a call is waiting for.
 func (p *place) keep(sure time.Time) {
 	defer close(p.done)
-	defer p.stop()
-	end := time.AfterFunc(time.Until(sure), p.stop)
+	defer p.stop(errSessionLost)
+	end := time.AfterFunc(time.Until(sure), func() { p.stop(errSessionLost) })
 	defer end.Stop()
 	tick := time.NewTicker(max(p.ttl/3, 20*time.Millisecond))
 	defer tick.Stop()
@@ -67,21 +79,46 @@ func (p *place) keep(sure time.Time) {
 		}
 		asked := time.Now()
 		limit, stop := context.WithDeadline(p.lost, sure) // shared by the endpoints
-		_, _, err := p.c.keepAlive(limit, p.lease)
+		err := p.renew(limit)
 		stop()
 		switch {
 		case err == nil:
 			sure = asked.Add(p.ttl)
 			end.Reset(time.Until(sure))
+		case errors.Is(err, errPlaceLost):
+			p.stop(err)
 		case isNoLease(err):
 			return
 		}
 	}
 }
 
+// renew renews the lease, and once the place holds, asks whether it does still.
+func (p *place) renew(ctx context.Context) error {
+	holds := p.holds.Load()
+	if holds && !p.election {
+		_, _, err := p.c.ask(ctx, true, "LOCK.KEEPALIVE", p.name, p.token)
+		if saidKind(err, "LOCKLOST ") {
+			return errPlaceLost
+		}
+		return err
+	}
+	if _, _, err := p.c.keepAlive(ctx, p.lease); err != nil || !holds {
+		return err
+	}
+	raw, _, err := p.c.ask(ctx, true, "ELECTION.LEADER", p.name)
+	if err != nil {
+		return nil // the lease is renewed; who leads, the next renewal asks again
+	}
+	if f, err := fieldsOf(raw); raw == nil || (err == nil && f.num("token") != p.token) {
+		return errPlaceLost
+	}
+	return nil
+}
+
 // close gives everything back. It is called however the verb ends, so it has a context of its own.
 func (p *place) close() {
-	p.stop()
+	p.stop(nil)
 	<-p.done
 	ctx, cancel := context.WithTimeout(context.Background(), p.c.timeout)
 	defer cancel()
@@ -102,7 +139,7 @@ func (p *place) wait(ctx context.Context, words ...any) error {
 			case p.lost.Err() != nil:
 				return errSessionLost
 			case err == nil:
-				return p.parse(reply)
+				return p.took(words, reply)
 			case !mayTryNext(err, true) || said(err):
 				return err
 			}
@@ -146,14 +183,17 @@ func (p *place) waitAt(ctx context.Context, endpoint string, left int, words []a
 	return reply, nil
 }
 
-// parse reads [key, token, lease].
-func (p *place) parse(reply any) error {
+// took notes what is held from now on: the answer to words is [key, token, lease].
+func (p *place) took(words []any, reply any) error {
 	list, _ := reply.([]any)
 	if len(list) != 3 {
 		return unexpected("place")
 	}
+	p.election = words[0] == "ELECTION.CAMPAIGN"
+	p.name, _ = words[1].(string)
 	p.key, _ = list[0].(string)
 	p.token, _ = list[1].(int64)
+	p.holds.Store(true)
 	return nil
 }
 

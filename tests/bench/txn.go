@@ -19,10 +19,12 @@ type transactor interface {
 	setTogether(keys, values []string) error // one transaction
 }
 
+func guardedOne(c conn, rng *rand.Rand) (int, error) {
+	return 1, c.(transactor).guarded(randomKey(rng), randomValue(rng))
+}
+
 var txnScenarios = []scenario{
-	{"compare-and-set in one request, 64 clients", 64, false, true, usual, func(c conn, rng *rand.Rand) (int, error) {
-		return 1, c.(transactor).guarded(randomKey(rng), randomValue(rng))
-	}},
+	{"compare-and-set in one request, 64 clients", 64, false, true, usual, guardedOne},
 	{"read, then compare-and-set, 64 clients", 64, true, true, usual, func(c conn, rng *rand.Rand) (int, error) {
 		return 1, c.(transactor).readThenSet(randomKey(rng), randomValue(rng))
 	}},

@@ -180,6 +180,42 @@ func TestALossIsNoAnswer(t *testing.T) {
 	}
 }
 
+// A holder whose key somebody deletes, or a leader, has lost it, although the lease lives on: the context
+// says so, and the next in line has a greater token.
+func TestAForcedReleaseIsTold(t *testing.T) {
+	n := node.Start(t, node.Options{}).Nodes[0]
+	c := client(t, n, func(o *redis.Options) { o.PoolSize = 10 })
+	const ttl = 600 * time.Millisecond
+	m, r, e := rk.NewMutex(c, "m", ttl), rk.NewRWMutex(c, "rw", ttl), rk.NewElection(c, "one", ttl)
+	must(t, m.Lock(bg))
+	must(t, r.RLock(bg))
+	must(t, e.Campaign(bg, "p1"))
+	leader, err := e.Leader(bg)
+	must(t, err)
+	renewed := time.Now().Add(2 * ttl)
+	await(t, "some renewals", func() bool { return time.Now().After(renewed) })
+	for what, ctx := range map[string]context.Context{"mutex": m.Context(), "reader": r.Reader().Context(),
+		"leader": e.Context()} {
+		if ctx.Err() != nil {
+			t.Errorf("%s: lost without a reason: %v", what, context.Cause(ctx))
+		}
+	}
+	must(t, c.Del(bg, m.Key(), r.Reader().Key(), leader.Key).Err())
+	for what, ctx := range map[string]context.Context{"mutex": m.Context(), "reader": r.Reader().Context(),
+		"leader": e.Context()} {
+		await(t, what+" to be told", func() bool { return ctx.Err() != nil })
+		if !errors.Is(context.Cause(ctx), rk.ErrLost) {
+			t.Errorf("%s: cause %v", what, context.Cause(ctx))
+		}
+	}
+	if err := m.Unlock(bg); !errors.Is(err, rk.ErrLost) {
+		t.Errorf("unlock: %v", err)
+	}
+	if err := e.Resign(bg); !errors.Is(err, rk.ErrLost) {
+		t.Errorf("resign: %v", err)
+	}
+}
+
 // Readers together, writers alone, permits as many as there are, a candidate at a time.
 func TestClientPackage(t *testing.T) {
 	eachSize(t, func(t *testing.T, _ *node.Cluster, via *node.Node) {
