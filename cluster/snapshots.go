@@ -15,8 +15,8 @@ import (
 
 // snapshotter decides when raft takes a snapshot: when the log has grown since the last one by
 // Config.SnapshotBytes and by twice that snapshot's size, so that writing snapshots costs half of what
-// writing the log does; or on demand. The second time of the size is bounded (mostExtra), for all of that log is
-// applied again when the node starts. raft's own trigger counts entries, and an entry here is anything
+// writing the log does; or on demand. The second time of the size is bounded (mostExtra), for all of that log
+// is applied again when the node starts. raft's own trigger counts entries, and an entry here is anything
 // from 100 bytes to half a megabyte.
 //
 // Behind a snapshot the log keeps about as many bytes as trigger the next one, and never fewer than 128
