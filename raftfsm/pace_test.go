@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// The pauses add up to paceRest times the processor time used, and none is shorter than is worth it.
+// The pauses add up to longRest times the processor time used, later to shortRest times, and none is shorter
+// than is worth it.
 func TestPacedReader(t *testing.T) {
 	var used, paused time.Duration
 	r := &pacedReader{ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("x", 1000))),
-		used: func() time.Duration { return used }, pause: func(d time.Duration) {
+		used: func() time.Duration { return used }, since: func() time.Duration { return used + paused },
+		pause: func(d time.Duration) {
 			if d < leastPause {
 				t.Errorf("paused for %v", d)
 			}
@@ -22,10 +24,11 @@ func TestPacedReader(t *testing.T) {
 		if _, err := r.Read(b); err != nil {
 			t.Fatal(err)
 		}
-		used += 300 * time.Microsecond
+		used += 3 * time.Millisecond
 	}
-	want := time.Duration(float64(used) * paceRest)
-	if paused > want || paused < want-leastPause-time.Millisecond {
+	gentle := time.Duration(restTime / (1 + longRest)) // of the work
+	want := time.Duration(float64(gentle)*longRest + float64(used-gentle)*shortRest)
+	if paused > want+50*time.Millisecond || paused < want-50*time.Millisecond {
 		t.Errorf("%v of work, %v of pauses, want %v", used, paused, want)
 	}
 	if threadTime() == 0 {
