@@ -38,12 +38,14 @@ type snapshotter struct {
 	done   chan struct{}
 }
 
-// minTrailingBytes is changed only by binaries that inject faults, in faultlog.go.
-var minTrailingBytes int64 = 64 << 20
+// Changed only by binaries that inject faults, in faultlog.go.
+var (
+	minTrailingBytes int64 = 64 << 20
+	mostExtra        int64 = 256 << 20
+)
 
 const (
 	minTrailingEntries = 128
-	mostExtra          = 256 << 20
 	snapshotRetry      = 2 * time.Second
 )
 
