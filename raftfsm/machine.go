@@ -120,10 +120,13 @@ func (m *machine) apply(l *raft.Log) {
 	events := m.store.Update(mvcc.UnixMilli(m.clock.Load()), func(b *mvcc.Batch) {
 		b.SetQuota(h.Quota)
 		for kind, body, more := r.request(); more; kind, body, more = r.request() {
-			m.ahead.step(b)
-			m.request(b, kind, &body, results.next())
-			if err := body.end(); err != nil {
-				panic(fmt.Sprintf("entry %d, request kind %d: %v", l.Index, kind, err))
+			if t := m.ahead.step(b); t != nil {
+				m.transact(b, t, results.next())
+			} else {
+				m.request(b, kind, &body, results.next())
+				if err := body.end(); err != nil {
+					panic(fmt.Sprintf("entry %d, request kind %d: %v", l.Index, kind, err))
+				}
 			}
 			m.told.wrote(b.Events(), &results)
 		}
@@ -145,8 +148,7 @@ func (m *machine) request(b *mvcc.Batch, kind RequestKind, body *reader, res *mv
 	case ReqTxn:
 		body.txn(&m.txn, 1)
 		if body.err == nil {
-			b.Txn(&m.txn, res)
-			m.publishAll(b.Published())
+			m.transact(b, &m.txn, res)
 		}
 	case ReqLeaseGrant:
 		m.grant(b, body, res)
@@ -174,6 +176,11 @@ func (m *machine) request(b *mvcc.Batch, kind RequestKind, body *reader, res *mv
 	default:
 		body.fail("unknown kind: the log was written by a newer version")
 	}
+}
+
+func (m *machine) transact(b *mvcc.Batch, t *mvcc.Txn, res *mvcc.Result) {
+	b.Txn(t, res)
+	m.publishAll(b.Published())
 }
 
 func (m *machine) compact(b *mvcc.Batch, rev mvcc.Revision, res *mvcc.Result) {
