@@ -2,9 +2,9 @@ package raftfsm
 
 import "github.com/redkeep/redkeep/mvcc"
 
-// lookahead decodes the transactions of an entry before apply comes to them, some at a time, and has the store
-// look at their keys together (mvcc.Batch.Warm). apply is then given them as they are. What lookahead leaves
-// out or cannot read, apply decodes in its turn, and says what is wrong with it.
+// lookahead decodes the transactions of an entry before apply comes to them, some at a time, and has the
+// store look at their keys together (mvcc.Batch.Warm). apply is then given them as they are. What lookahead
+// leaves out or cannot read, apply decodes in its turn, and says what is wrong with it.
 type lookahead struct {
 	r    reader
 	keys []string

@@ -11,8 +11,8 @@ import (
 	"github.com/redkeep/redkeep/mvcc"
 )
 
-// What has been decoded beforehand is the transaction that the request holds, in its turn; all else is left to
-// apply.
+// What has been decoded beforehand is the transaction that the request holds, in its turn; all else is left
+// to apply.
 func TestLookaheadGivesEachRequestItsOwn(t *testing.T) {
 	s := &Submission{}
 	want := []string{}
