@@ -31,8 +31,9 @@ type archive struct {
 }
 
 // collect reads the history of the partitions from first to before last through a node and adds what is
-// new. All changes up to the revision it returns are then in the archive.
-func (a *archive) collect(addr string, first, last int) (through int64, err error) {
+// new. All changes up to the revision it returns are then in the archive: it asks last when it knows the
+// revision, because others may begin to write to further partitions until then.
+func (a *archive) collect(addr string, first int, last func() int) (through int64, err error) {
 	conn, err := wire.Dial(addr)
 	if err != nil {
 		return 0, err
@@ -47,7 +48,7 @@ func (a *archive) collect(addr string, first, last int) (through int64, err erro
 	if !ok {
 		return 0, fmt.Errorf("KV.RANGE: %s", r)
 	}
-	for p := first; p < last; p++ {
+	for p, end := first, last(); p < end; p++ {
 		if err := a.collectPartition(conn, p); err != nil {
 			return 0, err
 		}

@@ -123,6 +123,6 @@ func TestABackupOfANodeThatIsCutOff(t *testing.T) {
 // completeArchive reads the history of everything.
 func (w *world) completeArchive() error {
 	w.cluster.WaitSame()
-	_, err := w.run.archive.collect(w.cluster.Nodes[0].ClientAddr, 0, w.run.partitions())
+	_, err := w.run.archive.collect(w.cluster.Nodes[0].ClientAddr, 0, w.run.partitions)
 	return err
 }

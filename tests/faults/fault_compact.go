@@ -17,7 +17,7 @@ var compactFaults = []*Fault{
 
 func compact(w *world) func() {
 	for _, n := range w.free() {
-		revision, err := w.run.archive.collect(n.ClientAddr, w.run.first, w.run.partitions())
+		revision, err := w.run.archive.collect(n.ClientAddr, w.run.first, w.run.partitions)
 		if err == nil && w.run.profile.Lockers > 0 {
 			err = w.run.journal.collect(n.ClientAddr)
 		}

@@ -20,12 +20,9 @@ var (
 	roundsFlag = flag.Int("rounds", 0, "rounds of faults, instead of the profile's own number")
 )
 
-// reports are shown after the tests, also where the log of a test that passes is not.
-var reports []string
-
 func TestMain(m *testing.M) {
 	code := node.MainIsolated(m)
-	for _, line := range reports {
+	for _, line := range reports.lines {
 		fmt.Println(line)
 	}
 	os.Exit(code)
@@ -52,7 +49,8 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-func runProfile(t *testing.T, p *Profile) {
+func runProfile(plain *testing.T, p *Profile) {
+	t := complaining{plain, p.Name}
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // runs last
 	seed := theSeed()
@@ -75,7 +73,7 @@ func runProfile(t *testing.T, p *Profile) {
 	}
 	res := segment(t, w, r, played)
 	t.Log(res.summary())
-	reports = append(reports, fmt.Sprintf("faults, profile %s, seed %d: %s", p.Name, seed, res.brief()))
+	report("faults, profile %s, seed %d: %s", p.Name, seed, res.brief())
 	if left := missing(p, res.injected); len(left) > 0 && rounds >= p.Rounds {
 		t.Errorf("too little work: these faults never struck: %q", left)
 	}

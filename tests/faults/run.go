@@ -169,7 +169,7 @@ func (r *run) settle(t testing.TB, w *world, res *result) {
 		r.readAll(n)
 	}
 	node.Eventually(t, 20*time.Second, "the history of all keys", func() error {
-		through, err := r.archive.collect(w.cluster.Nodes[0].ClientAddr, r.first, r.partitions())
+		through, err := r.archive.collect(w.cluster.Nodes[0].ClientAddr, r.first, r.partitions)
 		if err == nil {
 			err = r.setFacts(w.cluster.Nodes[0], through)
 		}
