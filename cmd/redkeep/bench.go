@@ -19,6 +19,7 @@ type benchOptions struct {
 	reads     int // per cent, of mixed
 	requests  int64
 	duration  time.Duration
+	multi     bool // each pipeline is a transaction
 }
 
 func newBench(c *client) *cobra.Command {
@@ -44,6 +45,7 @@ counts as missing. The keys stay in the store.`,
 	f := cmd.Flags()
 	f.IntVar(&o.clients, "clients", 50, "connections")
 	f.IntVar(&o.pipeline, "pipeline", 1, "requests sent at once")
+	f.BoolVar(&o.multi, "multi", false, "send each pipeline between MULTI and EXEC")
 	f.IntVar(&o.valueSize, "value-size", 128, "bytes of a value")
 	f.IntVar(&o.keySpace, "key-space", 100_000, "number of different keys")
 	f.IntVar(&o.reads, "reads", 80, "per cent of GET, for mixed")
@@ -102,6 +104,7 @@ type benchResult struct {
 	Bench     string             `json:"bench"`
 	Clients   int                `json:"clients"`
 	Pipeline  int                `json:"pipeline"`
+	Multi     bool               `json:"multi"`
 	ValueSize int                `json:"value_size"`
 	KeySpace  int                `json:"key_space"`
 	Endpoints int                `json:"endpoints"`
@@ -124,8 +127,8 @@ func percentileName(q float64) string {
 
 func benchReport(o benchOptions, endpoints int, t tally) benchResult {
 	r := benchResult{
-		Bench: o.kind, Clients: o.clients, Pipeline: o.pipeline, ValueSize: o.valueSize, KeySpace: o.keySpace,
-		Endpoints: endpoints, Requests: t.requests, Errors: t.errors, Missing: t.missing,
+		Bench: o.kind, Clients: o.clients, Pipeline: o.pipeline, Multi: o.multi, ValueSize: o.valueSize,
+		KeySpace: o.keySpace, Endpoints: endpoints, Requests: t.requests, Errors: t.errors, Missing: t.missing,
 		Seconds: t.took.Seconds(), PerSecond: float64(t.requests-t.errors) / t.took.Seconds(),
 		LatencyMS: map[string]float64{"mean": t.latency.Mean() / 1000},
 	}
@@ -140,8 +143,12 @@ func milliseconds(h *hdrhistogram.Histogram, q float64) float64 {
 }
 
 func (r benchResult) simple(p *page) {
-	p.line("%s: %d requests, %d clients, pipeline %d, %d-byte values, %d keys, %d endpoint(s)",
-		r.Bench, r.Requests, r.Clients, r.Pipeline, r.ValueSize, r.KeySpace, r.Endpoints)
+	together := "pipeline"
+	if r.Multi {
+		together = "transactions of"
+	}
+	p.line("%s: %d requests, %d clients, %s %d, %d-byte values, %d keys, %d endpoint(s)",
+		r.Bench, r.Requests, r.Clients, together, r.Pipeline, r.ValueSize, r.KeySpace, r.Endpoints)
 	p.line("  throughput  %.0f requests/s over %.2f s", r.PerSecond, r.Seconds)
 	fmt.Fprint(p, "  latency ms ")
 	for _, q := range percentiles {
@@ -157,9 +164,8 @@ func (r benchResult) fields(p *page) {
 	all, _ := json.Marshal(r)
 	var flat map[string]any
 	_ = json.Unmarshal(all, &flat)
-	for _, name := range []string{"bench", "clients", "pipeline", "value_size", "key_space", "endpoints",
-		"requests",
-		"errors", "missing", "seconds", "per_second"} {
+	for _, name := range []string{"bench", "clients", "pipeline", "multi", "value_size", "key_space",
+		"endpoints", "requests", "errors", "missing", "seconds", "per_second"} {
 		p.field(name, flat[name])
 	}
 	for _, q := range percentiles {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 // result. It therefore speaks RESP over plain connections instead of using go-redis: a client writes its
 // whole pipeline, once built, with only the digits of the keys changed, and reads replies without keeping
 // them. One request costs it no allocation and two system calls per pipeline. The drawback: it knows only
-// the replies of SET and GET.
+// the replies of SET, GET and transactions of them.
 
 const (
 	keyDigits    = 12
@@ -212,8 +213,14 @@ func (c *loadClient) run() error {
 // roundTrip sends n requests at once and reads their replies.
 func (c *loadClient) roundTrip(n int) error {
 	c.out = c.out[:0]
+	if c.load.options.multi {
+		c.out = append(c.out, "*1\r\n$5\r\nMULTI\r\n"...)
+	}
 	for range n {
 		c.appendRequest()
+	}
+	if c.load.options.multi {
+		c.out = append(c.out, "*1\r\n$4\r\nEXEC\r\n"...)
 	}
 	began := time.Now()
 	if err := c.conn.SetDeadline(began.Add(c.timeout)); err != nil {
@@ -222,10 +229,8 @@ func (c *loadClient) roundTrip(n int) error {
 	if _, err := c.conn.Write(c.out); err != nil {
 		return err
 	}
-	for range n {
-		if err := c.readReply(); err != nil {
-			return err
-		}
+	if err := c.readReplies(n); err != nil {
+		return err
 	}
 	took := min(max(1, time.Since(began).Microseconds()), latencyLimit)
 	c.tally.requests += int64(n)
@@ -246,6 +251,48 @@ func (c *loadClient) appendRequest() {
 		c.out[i] = byte('0' + number%10)
 		number /= 10
 	}
+}
+
+// readReplies reads those to n requests.
+func (c *loadClient) readReplies(n int) error {
+	if c.load.options.multi {
+		if done, err := c.readExec(n); err != nil || !done {
+			return err
+		}
+	}
+	for range n {
+		if err := c.readReply(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readExec reads what a transaction of n requests answers in front of their replies: to MULTI, to each as it
+// is queued, and the head of EXEC's. Where EXEC is refused, all n were.
+func (c *loadClient) readExec(n int) (done bool, err error) {
+	refused := ""
+	for range 1 + n {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return false, err
+		}
+		if line[0] == '-' && refused == "" {
+			refused = strings.TrimSpace(string(line[1:]))
+		}
+	}
+	line, err := c.in.ReadSlice('\n')
+	switch {
+	case err != nil:
+		return false, err
+	case line[0] == '-':
+		c.tally.errors += int64(n)
+		c.tally.lastError = cmp.Or(refused, strings.TrimSpace(string(line[1:])))
+		return false, nil
+	case string(line) != fmt.Sprintf("*%d\r\n", n):
+		return false, errNotRESP
+	}
+	return true, nil
 }
 
 var errNotRESP = errors.New("the node does not speak the Redis protocol")

@@ -344,6 +344,41 @@ func TestBenchCountsEveryRequest(t *testing.T) {
 	}
 }
 
+// A benchmark of transactions counts their requests; what a refused EXEC takes along are errors, each once.
+func TestBenchOfTransactions(t *testing.T) {
+	full := false
+	node := startFakeNode(t, func(line string) resp.Value {
+		switch {
+		case line == "MULTI":
+			return resp.OK()
+		case line == "EXEC" && full:
+			return resp.Err("EXECABORT Transaction discarded because of previous errors.")
+		case line == "EXEC":
+			return resp.Array(resp.OK(), resp.OK(), resp.OK())
+		case full:
+			return resp.Err("OOM the quota is reached")
+		}
+		return resp.Simple("QUEUED")
+	})
+	bench := []string{"--endpoints", node.addr, "-w", "json", "bench", "set", "--multi", "--requests", "12",
+		"--clients", "2", "--pipeline", "3"}
+	for _, full = range []bool{false, true} {
+		node.takeAsked()
+		stdout, stderr, code := do(nil, "", bench...)
+		var r benchResult
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+			t.Fatalf("%q %q: %v", stdout, stderr, err)
+		}
+		if asked := node.takeAsked(); len(asked) != 20 || asked[0] != "MULTI" {
+			t.Errorf("asked %q", asked)
+		}
+		if !r.Multi || r.Requests != 12 || !full && (code != exitOK || r.Errors != 0) || full && (r.Errors != 12 ||
+			stderr != "Error: 12 requests got an error: OOM the quota is reached\n") {
+			t.Errorf("full %v: exit %d, %q, %+v", full, code, stderr, r)
+		}
+	}
+}
+
 // Every connection of a benchmark logs in first, if there is a password.
 func TestBenchLogsIn(t *testing.T) {
 	const login = "AUTH app correct-horse"
