@@ -104,6 +104,7 @@ func measureAll(c config, procs *processes, t *table) error {
 		{leaseEnd, measureLeaseEnd}, {deadlines, measureDeadlines}, {catchUp, measureCatchUp},
 		{tlsScenario, measureTLS}, {failoverName, measureFailover}, {backupSave, measureBackup},
 		{memberAdded, measureGrowth}, {loginsName, measureLogins}, {rightsName, measureRights},
+		{multiName, measureMulti},
 	} {
 		if !strings.Contains(part.name, c.only) {
 			continue

@@ -11,9 +11,8 @@ import (
 // What users cost: the same cluster and the same writes, in turn by the default user, who may do everything
 // and is asked for nothing, and by one whose every command and key is checked against rules.
 const (
-	rightsName  = "SET by a user with rules, 64 clients"
-	rightsKeep  = 0.97
-	rightsPairs = 7
+	rightsName = "SET by a user with rules, 64 clients"
+	rightsKeep = 0.97
 )
 
 func measureRights(c config, ps *processes, t *table) error {
@@ -37,26 +36,19 @@ func measureRights(c config, ps *processes, t *table) error {
 			Username: "app", Password: "secret"})
 		return redisConn{r}, r.Ping(context.Background()).Err()
 	}
-	free, bound := s.dial, asUser
-	sc := scenario{name: rightsName, clients: 64, op: setOne}
-	var without, with []float64
-	for i := range rightsPairs {
-		for _, dial := range []func(string) (conn, error){free, bound} {
+	by := func(dial func(string) (conn, error)) func(uint64) (float64, error) {
+		return func(seed uint64) (float64, error) {
 			s.dial = dial
-			rate, err := round(s, sc, c.round, false, uint64(i))
-			if err != nil {
-				return fmt.Errorf("%s: %w", rightsName, err)
-			}
-			if len(without) == len(with) {
-				without = append(without, rate)
-			} else {
-				with = append(with, rate)
-			}
+			return round(s, scenario{clients: 64, op: setOne}, c.round, false, seed)
 		}
 	}
-	t.rights = median(with) / median(without)
+	rates, err := inTurn(pairs, by(s.dial), by(asUser))
+	if err != nil {
+		return fmt.Errorf("%s: %w", rightsName, err)
+	}
+	t.rights = rates[1] / rates[0]
 	fmt.Printf("SET/s with 64 clients: %.0f by the default user, %.0f by one with rules (%.1f %%)\n",
-		median(without), median(with), 100*t.rights)
+		rates[0], rates[1], 100*t.rights)
 	return nil
 }
 

@@ -22,6 +22,7 @@ type table struct {
 	failover    map[string]map[string]interruptions // way, system
 	growth      growth
 	logins      logins
+	multi       float64                  // cost of a MULTI of 16 SETs, over that of one SET
 	rights      float64                  // SET rate of a user with rules, over the default user's
 	delivery    map[string]time.Duration // of events to watchers, median
 	catchUp     map[string]float64       // events a second from history, by form of watch
@@ -95,11 +96,7 @@ func (t *table) verdicts() []verdict {
 		have := row["redkeep"] / row[r.against]
 		add(have >= r.least, "%s: %.2f × %s, at least %.1f ×", r.scenario, have, r.against, r.least)
 	}
-	one := t.rates["SET, 64 clients"]["redkeep"]
-	many := t.rates["transaction of 16 SETs, 64 clients"]["redkeep"]
-	if one > 0 && many > 0 {
-		add(one <= 3*many, "a MULTI of 16 SETs costs %.2f × one SET, at most 3 ×", one/many)
-	}
+	t.multiVerdict(add)
 	if t.walkP99 > 0 {
 		add(t.walkP99 < 20*time.Millisecond,
 			"99th percentile of SET while KEYS and SCAN walk all keys: %v, under 20 ms",

@@ -28,14 +28,16 @@ var txnScenarios = []scenario{
 	{"read, then compare-and-set, 64 clients", 64, true, true, usual, func(c conn, rng *rand.Rand) (int, error) {
 		return 1, c.(transactor).readThenSet(randomKey(rng), randomValue(rng))
 	}},
-	{"transaction of 16 SETs, 64 clients", 64, true, true, usual, func(c conn, rng *rand.Rand) (int, error) {
-		var keys, values []string
-		const stride = 61 // prime to the number of keys, so these are distinct: etcd writes no key twice
-		for i, at := 0, rng.IntN(keySpace/100); i < 16; i, at = i+1, (at+stride)%(keySpace/100) {
-			keys, values = append(keys, keyName(at)), append(values, randomValue(rng))
-		}
-		return 1, c.(transactor).setTogether(keys, values)
-	}},
+	{"transaction of 16 SETs, 64 clients", 64, true, true, usual, setTogether},
+}
+
+func setTogether(c conn, rng *rand.Rand) (int, error) {
+	var keys, values []string
+	const stride = 61 // prime to the number of keys, so these are distinct: etcd writes no key twice
+	for i, at := 0, rng.IntN(keySpace/100); i < 16; i, at = i+1, (at+stride)%(keySpace/100) {
+		keys, values = append(keys, keyName(at)), append(values, randomValue(rng))
+	}
+	return 1, c.(transactor).setTogether(keys, values)
 }
 
 var errGuard = errors.New("the guard did not hold")
