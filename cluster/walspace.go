@@ -138,6 +138,9 @@ func sizeOf(path string) int64 {
 	return info.Size()
 }
 
+// zeros are never written to, so they take no memory.
+var zeros [spareStep]byte
+
 // writeZeros fills a file with zeros from an offset up to its size, and syncs them. done is false if it was
 // stopped before.
 func writeZeros(path string, at, size int64, stop <-chan struct{}) (done bool, err error) {
@@ -146,7 +149,6 @@ func writeZeros(path string, at, size int64, stop <-chan struct{}) (done bool, e
 		return false, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	zeros := make([]byte, spareStep)
 	for ; at < size; at += spareStep {
 		select {
 		case <-stop:

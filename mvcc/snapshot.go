@@ -12,6 +12,8 @@ type Pin struct {
 	st   *state
 	at   Revision // for reads at an older revision
 	keep Revision // in st.pins
+
+	chunk []Record // of Ascend, to be used again
 }
 
 // Pin captures the newest state. Nothing is physically compacted until Release.
@@ -52,7 +54,7 @@ func (p *Pin) Release() {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	p.s.unpinLocked(p.st, p.keep)
-	p.st = nil
+	p.st, p.chunk = nil, nil
 }
 
 func (s *Store) unpinLocked(st *state, keep Revision) {
@@ -78,14 +80,15 @@ func (p *Pin) walk(sp Span, desc bool, fn func(c *chain)) {
 	}
 }
 
-// Ascend is Store.Ascend over what the pin captured, up to its revision.
+// Ascend is Store.Ascend over what the pin captured, up to its revision. Not safe for concurrent use.
 func (p *Pin) Ascend(afterMain Revision, afterSub int64, maxBytes int, fn func(Record)) (more bool) {
 	p.s.mu.RLock()
-	rs, more := p.st.ascend(after(afterMain, afterSub), p.Revision, maxBytes)
+	rs, more := p.st.ascend(p.chunk[:0], after(afterMain, afterSub), p.Revision, maxBytes)
 	p.s.mu.RUnlock()
 	for _, r := range rs {
 		fn(r)
 	}
+	p.chunk = rs
 	return more
 }
 
@@ -98,7 +101,7 @@ func (p *Pin) Ascend(afterMain Revision, afterSub int64, maxBytes int, fn func(R
 func (s *Store) Ascend(afterMain Revision, afterSub int64, upTo Revision, maxBytes int,
 	fn func(Record)) (more bool) {
 	s.mu.RLock()
-	rs, more := s.mu.at.ascend(after(afterMain, afterSub), upTo, maxBytes)
+	rs, more := s.mu.at.ascend(nil, after(afterMain, afterSub), upTo, maxBytes)
 	s.mu.RUnlock()
 	for _, r := range rs {
 		fn(r)
@@ -106,7 +109,8 @@ func (s *Store) Ascend(afterMain Revision, afterSub int64, upTo Revision, maxByt
 	return more
 }
 
-func (st *state) ascend(p position, upTo Revision, maxBytes int) (rs []Record, more bool) {
+// ascend appends to rs.
+func (st *state) ascend(rs []Record, p position, upTo Revision, maxBytes int) (_ []Record, more bool) {
 	bytes := 0
 	st.history.ascend(p, func(r Record) bool {
 		switch {

@@ -37,6 +37,7 @@ type Conn struct {
 
 	// Own synchronisation.
 	owner      atomic.Pointer[x509.Certificate] // nil until a handshake has verified one
+	remote     atomic.Pointer[string]           // nil until somebody asks for it
 	proto      atomic.Int32
 	stage      atomic.Int32
 	killed     atomic.Bool
@@ -80,7 +81,14 @@ func (c *Conn) Proto() int { return int(c.proto.Load()) }
 func (c *Conn) SetProto(proto int) { c.proto.Store(int32(proto)) }
 
 // RemoteAddr is the client's address, host:port for TCP.
-func (c *Conn) RemoteAddr() string { return c.plain.RemoteAddr().String() }
+func (c *Conn) RemoteAddr() string {
+	if known := c.remote.Load(); known != nil {
+		return *known
+	}
+	addr := c.plain.RemoteAddr().String()
+	c.remote.Store(&addr)
+	return addr
+}
 
 // LocalAddr is the address the client connected to.
 func (c *Conn) LocalAddr() string { return c.plain.LocalAddr().String() }
