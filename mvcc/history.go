@@ -136,7 +136,11 @@ func (h *history) close() { _ = h.db.Close() } // in memory: the only error is a
 func (h *history) room(next position, size int) []byte {
 	last := len(h.pages) - 1
 	if last < 0 || !h.pages[last].fits(size) {
-		h.pages = append(h.pages, &page{first: next, data: h.memory(size)})
+		records := 1 // as many as in the last page, at first
+		if last >= 0 {
+			records = max(records, len(h.pages[last].at))
+		}
+		h.pages = append(h.pages, &page{first: next, data: h.memory(size), at: make([]uint16, 0, records)})
 		h.firsts = append(h.firsts, next)
 		last++
 	}
