@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -193,6 +194,9 @@ func (e *Engine) lead(ctx context.Context, c Change) (cluster.MemberID, error) {
 	case ChangeAdd:
 		id, err = e.add(ctx, c)
 	case ChangeJoin:
+		if e.isMember(c.ID) {
+			return id, nil // it asks until it has heard of itself: see joining.go
+		}
 		err = e.join(ctx, c)
 	case ChangePromote:
 		err = e.promote(ctx, c.ID)
@@ -256,13 +260,8 @@ func (e *Engine) add(ctx context.Context, c Change) (cluster.MemberID, error) {
 	return id, e.enlist(ctx, id, c.Name, c.Addr)
 }
 
-// join serves a new member that asks for itself.
+// join serves a new member that asks for itself. REQUIRES: it is none yet.
 func (e *Engine) join(ctx context.Context, c Change) error {
-	for _, m := range e.node.Members() {
-		if m.ID == c.ID {
-			return nil // asked before, and the answer got lost
-		}
-	}
 	if err := e.mayTake(c.Name, c.Addr, c.ID, c.Replace); err != nil {
 		return err
 	}
@@ -283,6 +282,10 @@ func (e *Engine) join(ctx context.Context, c Change) error {
 		return err
 	}
 	return after(gone, e.enlist(ctx, id, c.Name, c.Addr))
+}
+
+func (e *Engine) isMember(id cluster.MemberID) bool {
+	return slices.ContainsFunc(e.node.Members(), func(m cluster.Member) bool { return m.ID == id })
 }
 
 // after says of a change that stopped behind its first step, the removal of a member, that this was made.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -113,6 +114,28 @@ func meta(t *testing.T, m *member) string {
 		t.Fatal(err)
 	}
 	return string(raw)
+}
+
+// TestAskingToJoinAgainChangesNothing: a member that loads a snapshot has not heard of itself for as long as
+// that takes, and asks again and again.
+func TestAskingToJoinAgainChangesNothing(t *testing.T) {
+	log := &keptLog{}
+	g := newGroup(t, 1, Config{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	n1 := g.join("n1", g.leader(), nil)
+	await(t, "a voter", func() bool { return g.leader().votes("n1") })
+	before := g.leader().config()
+	again := Change{Kind: ChangeJoin, ID: n1.node.Self(), Name: "n1", Addr: n1.node.PeerAddr()}
+	for range 3 {
+		if id, err := g.leader().changed(again); err != nil || id != n1.node.Self() {
+			t.Errorf("asked again: %v, %v", id, err)
+		}
+	}
+	if after := g.leader().config(); after != before {
+		t.Errorf("members %s, before %s", after, before)
+	}
+	if n := log.count("change=join"); n != 1 {
+		t.Errorf("it was told %d times that a member joined", n)
+	}
 }
 
 // A crash on the way: the first process has an identity and dies before anybody heard of it.

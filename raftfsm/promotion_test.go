@@ -67,10 +67,12 @@ func (l *keptLog) Write(p []byte) (int, error) {
 	return l.mu.Write(p)
 }
 
-func (l *keptLog) has(text string) bool {
+func (l *keptLog) has(text string) bool { return l.count(text) > 0 }
+
+func (l *keptLog) count(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Contains(l.mu.String(), text)
+	return strings.Count(l.mu.String(), text)
 }
 
 // A new node comes to the address of a dead one, which is therefore removed first, and cannot be added then:
