@@ -38,8 +38,9 @@ func toSlog(l hclog.Level) slog.Level {
 	return slog.LevelDebug
 }
 
-// routine messages come with every try to reach a peer that is down, or with every connection that ends.
-// That the peer is down is logged by raft itself ("failed to contact") once per timeout.
+// routine messages come with every try to reach a peer that is down, with every connection that ends, or with
+// every look at the snapshots while one is being written. That the peer is down is logged by raft itself
+// ("failed to contact") once per timeout.
 var routine = map[string]bool{
 	"failed to appendEntries to":        true,
 	"failed to heartbeat to":            true,
@@ -47,6 +48,7 @@ var routine = map[string]bool{
 	"failed to flush response":          true,
 	"failed to make requestVote RPC":    true,
 	"failed to pre-vote":                true,
+	"found temporary snapshot":          true,
 	electionAgain:                       true,
 }
 

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/raft"
 )
 
 // A node that waits for the others tries an election about once a second. An operator is told of it at once,
@@ -32,5 +34,23 @@ func TestElectionsWithoutEndAreToldNowAndAgain(t *testing.T) {
 			t.Errorf("at %v: told %d times, %d with the reason, raft's line %d times; want %d, %d, %d\n%s",
 				c.level, told, why, each, c.told, c.told, c.each, out.String())
 		}
+	}
+}
+
+// A healthy node is quiet: it looks at its snapshots while it writes one.
+func TestASnapshotBeingWrittenIsNoWarning(t *testing.T) {
+	var out bytes.Buffer
+	log := newRaftLogger(slog.New(slog.NewTextHandler(&out, nil)), "snapshot")
+	store, err := raft.NewFileSnapshotStoreWithLogger(t.TempDir(), 2, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink, err := store.Create(raft.SnapshotVersionMax, 7, 1, raft.Configuration{}, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Cancel()
+	if _, err := store.List(); err != nil || out.Len() > 0 {
+		t.Errorf("%v, told %s", err, out.String())
 	}
 }
