@@ -80,7 +80,8 @@ func (p *Pin) walk(sp Span, desc bool, fn func(c *chain)) {
 	}
 }
 
-// Ascend is Store.Ascend over what the pin captured, up to its revision. Not safe for concurrent use.
+// Ascend is Store.Ascend over what the pin captured, up to its revision. Not safe for concurrent use, nor
+// from fn.
 func (p *Pin) Ascend(afterMain Revision, afterSub int64, maxBytes int, fn func(Record)) (more bool) {
 	p.s.mu.RLock()
 	rs, more := p.st.ascend(p.chunk[:0], after(afterMain, afterSub), p.Revision, maxBytes)

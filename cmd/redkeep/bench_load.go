@@ -186,16 +186,7 @@ func (c *loadClient) login(user, password string) error {
 	if err != nil {
 		return err
 	}
-	line, err := c.in.ReadString('\n')
-	switch {
-	case err != nil:
-		return err
-	case strings.HasPrefix(line, "-"):
-		return saidError(strings.TrimSpace(line[1:]))
-	case !strings.HasPrefix(line, "+"):
-		return errNotRESP
-	}
-	return nil
+	return c.readStatus()
 }
 
 func (c *loadClient) run() error {
@@ -269,10 +260,14 @@ func (c *loadClient) readReplies(n int) error {
 }
 
 // readExec reads what a transaction of n requests answers in front of their replies: to MULTI, to each as it
-// is queued, and the head of EXEC's. Where EXEC is refused, all n were.
+// is queued, and the head of EXEC's. Where EXEC is refused, all n were; where MULTI is, each was done by
+// itself, and the run ends.
 func (c *loadClient) readExec(n int) (done bool, err error) {
+	if err := c.readStatus(); err != nil {
+		return false, err
+	}
 	refused := ""
-	for range 1 + n {
+	for range n {
 		line, err := c.in.ReadSlice('\n')
 		if err != nil {
 			return false, err
@@ -289,10 +284,27 @@ func (c *loadClient) readExec(n int) (done bool, err error) {
 		c.tally.errors += int64(n)
 		c.tally.lastError = cmp.Or(refused, strings.TrimSpace(string(line[1:])))
 		return false, nil
-	case string(line) != fmt.Sprintf("*%d\r\n", n):
+	case line[0] != '*':
+		return false, errNotRESP
+	}
+	if count, err := strconv.Atoi(strings.TrimSpace(string(line[1:]))); err != nil || count != n {
 		return false, errNotRESP
 	}
 	return true, nil
+}
+
+// readStatus reads the reply to a command that must not be refused.
+func (c *loadClient) readStatus() error {
+	line, err := c.in.ReadString('\n')
+	switch {
+	case err != nil:
+		return err
+	case strings.HasPrefix(line, "-"):
+		return saidError(strings.TrimSpace(line[1:]))
+	case !strings.HasPrefix(line, "+"):
+		return errNotRESP
+	}
+	return nil
 }
 
 var errNotRESP = errors.New("the node does not speak the Redis protocol")

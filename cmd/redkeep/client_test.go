@@ -379,6 +379,24 @@ func TestBenchOfTransactions(t *testing.T) {
 	}
 }
 
+// Who may not open transactions is told so: what was sent as one has then been done request by request.
+func TestBenchWithoutTheRightToMulti(t *testing.T) {
+	node := startFakeNode(t, func(line string) resp.Value {
+		switch line {
+		case "MULTI":
+			return resp.Err("NOPERM User default has no permissions to run the 'multi' command")
+		case "EXEC":
+			return resp.Err("ERR EXEC without MULTI")
+		}
+		return resp.Bulk("value")
+	})
+	_, stderr, code := do(nil, "", "--endpoints", node.addr, "bench", "get", "--multi", "--requests", "3",
+		"--clients", "1", "--pipeline", "3")
+	if code != exitFailure || !strings.Contains(stderr, "NOPERM User default has no permissions") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+}
+
 // Every connection of a benchmark logs in first, if there is a password.
 func TestBenchLogsIn(t *testing.T) {
 	const login = "AUTH app correct-horse"

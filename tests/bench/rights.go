@@ -21,9 +21,6 @@ func measureRights(c config, ps *processes, t *table) error {
 		return err
 	}
 	defer ps.killAll()
-	if err := s.settle(); err != nil {
-		return err
-	}
 	admin := redis.NewClient(&redis.Options{Addr: s.leader(), MaxRetries: -1})
 	defer admin.Close()
 	err = admin.Do(context.Background(), "ACL", "SETUSER", "app", "on", ">secret", "~app:*", "~key:*",
